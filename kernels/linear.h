@@ -1,0 +1,27 @@
+/* kernels/linear.h - matrix products with a weight w [out, in] as PyTorch's Linear stores it (a library does the work).
+ *
+ * Inputs f32 or bf16 (x and w alike), accumulation in f32, outputs f32 or bf16.
+ */
+#ifndef KERNELS_LINEAR_H
+#define KERNELS_LINEAR_H
+#include "kernels/mat.h"
+#include <stddef.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* y = x w^T + add.  y, add [T, out], x [T, in]; add.data NULL: nothing is added; add may be y itself. add has y's type. */
+void linear_fwd(mat y, mat x, mat w, mat add);
+/* The same for the rows of a decode step, each sequence one row. On the CPU a row's result does not depend on the other rows. */
+void linear_step(mat y, mat x, mat w, mat add);
+/* dx = dy w + beta dx.  dx [T, in], dy [T, out]; beta 0 or 1. */
+void linear_bwd_x(mat dx, mat dy, mat w, float beta);
+/* dw += dy^T x.  dw [out, in] f32 or bf16. */
+void linear_bwd_w(mat dw, mat dy, mat x);
+/* dst = src, types converted; same shape. */
+void mat_convert(mat dst, mat src);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
