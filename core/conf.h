@@ -15,12 +15,12 @@ extern "C" {
 #endif
 
 enum conf_type {
-    CONF_INT,    /* int64_t */
+    CONF_INT,    /* int64_t; a default of NAN means "not given", kept as INT64_MIN */
     CONF_FLOAT,  /* double; a default of NAN means "not given" (dumped only when set) */
     CONF_BOOL,   /* bool; on a command line --key, --key=true, --key=false */
     CONF_STR,    /* char *, owned by the struct; NULL when not given and the default is NULL */
-    CONF_CHOICE, /* int: index into choices, a NULL-ended list of words */
-    CONF_PAIR,   /* double[2], JSON [a, b], command line a,b; def and def2 */
+    CONF_CHOICE, /* int: index into choices, a NULL-ended list of words; default str_def, or index def; NAN: "not given", kept as -1 */
+    CONF_PAIR,   /* double[2], JSON [a, b], command line a,b; def and def2; NAN: "not given" */
     CONF_STRS,   /* struct conf_strs: a list of strings; a command-line option that may be repeated */
     CONF_LIST,   /* struct conf_list: a list of objects described by sub */
 };
@@ -35,8 +35,8 @@ struct conf_list {
 struct conf_field {
     const char *key; /* "optim.lr"; dots are nested objects in JSON */
     enum conf_type type;
-    size_t at; /* offsetof in the program's struct */
-    double def, min, max, def2;
+    size_t at;                  /* offsetof in the program's struct */
+    double def, min, max, def2; /* min == max: no bounds; max < min: at least min; INFINITY is no bound */
     const char *str_def;
     const char *const *choices;
     const struct conf_field *sub; /* CONF_LIST */
@@ -52,12 +52,13 @@ void conf_defaults(void *into, const struct conf_field *table);
 bool conf_from_json(void *into, const struct conf_field *table, const json_t *o, const char *path, const char *text, struct err *e);
 /* The file, as above. Required keys are not checked here: conf_check() does, after the command line. */
 bool conf_from_file(void *into, const struct conf_field *table, const char *path, struct err *e);
-/* One "optim.lr" (list elements by index: "phases.0.seq_len") and its value as text. */
+/* One "optim.lr" (list elements by index: "phases.0.seq_len"; the element must be there) and its value as text. A CONF_STRS is added to,
+ * a CONF_LIST is replaced by a JSON array. */
 bool conf_set(void *into, const struct conf_field *table, const char *key, const char *value, struct err *e);
 /* GNU long options: --key value, --key=value; for keys with '_' the option may also be spelt with '-'. Words without "--" go to
  * words (caller's array of argc entries), *n_words of them. argv[0] is skipped. Usage errors: false. */
 bool conf_from_args(void *into, const struct conf_field *table, int argc, char **argv, const char **words, int *n_words, struct err *e);
-/* Every required setting was given? */
+/* Every required setting was given? (A required BOOL makes no sense: it always has a value.) */
 bool conf_check(const void *of, const struct conf_field *table, struct err *e);
 /* The settings as JSON, nested, every value resolved. The caller json_decref()s. */
 json_t *conf_to_json(const void *of, const struct conf_field *table);
