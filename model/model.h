@@ -1,0 +1,54 @@
+/* model/model.h - the language model as a whole: memory, forward, loss, backward. The same forward trains, reads prompts and decodes.
+ *
+ *     ids [T] -> embed -> x_0 [T, D] -> block 0 .. L-1 (model/block.h) -> x_L -> norm_f -> h [T, D] -> head (pieces of logits) -> loss
+ */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+#include "core/arena.h"
+#include "kernels/optim.h"
+#include "model/block.h"
+#include "model/config.h"
+#include "model/params.h"
+#include "model/pass.h"
+#include "model/state.h"
+
+/* What decides the layout of a pass's memory. */
+struct model_shape {
+    struct model_config config;
+    enum dtype type;     /* of matrix products */
+    enum dtype residual; /* of the residual stream: F32, or BF16 to save memory */
+    int64_t max_tokens;  /* of a pass */
+    int32_t max_docs;
+    int32_t kept_layers; /* training: the last kept_layers keep all activations; the others keep their input and run again */
+    bool train;
+    int32_t logit_rows; /* rows of logits at a time */
+};
+/* Everything one pass keeps on the device. */
+struct acts {
+    struct model_shape shape;
+    struct block_acts *layer; /* [layers] (host); in training layers that run again share one set but for x */
+    mat x_out;                /* [T, D] residual stream after the last block */
+    mat h;                    /* [T, D] after norm_f */
+    float *rstd_f;            /* [T] */
+    mat logits;               /* [R, V] f32 */
+    struct block_scratch scratch;
+    /* training */
+    mat dlogits; /* [R, V] in type; logits' memory when type is F32 */
+    mat dh;      /* [T, D] in type */
+    mat dx;      /* [T, D] residual's gradient, in residual's type */
+    float *loss; /* [T] weighted loss of each token */
+};
+/* Lays out the pass's memory; run once to measure and once to place. layer is the caller's array of config.layers entries (host). */
+void acts_layout(struct acts *a, struct arena *mem, const struct model_shape *shape, struct block_acts *layer);
+/* Rows of logits at a time that keep the piece near 64 MiB. */
+int32_t model_logit_rows(const struct model_config *c, int64_t max_tokens);
+
+/* p: device pointers (pass_on). Leaves the normed last hidden states in a->h. */
+void model_forward(struct acts *a, struct tensors w, const struct pass *p, struct model_state state);
+/* a->logits [h.rows, V] f32 of rows h of the type of a->h, at most logit_rows of them. step: one row a sequence (kernels/linear.h). */
+void model_logits(struct acts *a, struct tensors w, mat h, bool step);
+/* -log p(target) of every row, weighted (weight NULL: 1), into a->loss; with grad also their gradients: a->dh, and the head's into g. */
+void model_loss(struct acts *a, struct tensors w, const struct pass *p, bool with_grad, struct tensors g);
+/* After model_loss(with_grad). Adds to the gradients g. ready(arg, bucket) is told when a bucket of g is final for this pass. */
+void model_backward(struct acts *a, struct tensors w, struct tensors g, const struct pass *p, void (*ready)(void *, int32_t), void *arg);
+#endif

@@ -1,0 +1,21 @@
+/* model/weights.h - values for the weights: random, from files, into files. */
+#ifndef MODEL_WEIGHTS_H
+#define MODEL_WEIGHTS_H
+#include "model/params.h"
+#include "model/safetensors.h"
+
+/* master: the same weights in float32, or NULL; it may be w itself when w is F32. Both receive the values. */
+
+/* As state-spaces/mamba initialises them: embeddings normal(0, 0.02); projections and convolution uniform(+-1/sqrt(fan_in)), out_proj
+ * divided by sqrt(layers); dt log-uniform in [0.001, 0.1]; A uniform in [1, 16]; D and norms 1. A function of seed, name and place. */
+void weights_random(struct tensors w, struct tensors *master, const struct model_config *c, uint64_t seed);
+/* From a folder or file of safetensors, names as Hugging Face, mamba_ssm or Mistral spell them. A missing tensor, another shape or dtype
+ * is refused by name; a tensor that the model does not have, too. */
+bool weights_load(struct tensors w, struct tensors *master, const char *path, struct err *e);
+/* One file of every tensor of w whose place is in [first, last) of the table, in file_type ("F32" or "BF16" for all), names prefixed.
+ * Streams: one tensor in host memory at a time. compress: as zstd whatever the path's ending (optimizer files). */
+bool weights_save_file(struct tensors w, int32_t first, int32_t last, const char *prefix, enum dtype file_type, const char *path,
+                       bool compress, struct err *e);
+/* model.safetensors in dir, or shards of at most max_shard bytes (0: one file) with model.safetensors.index.json. */
+bool weights_save(struct tensors w, const char *dir, enum dtype file_type, int64_t max_shard, struct err *e);
+#endif
