@@ -11,7 +11,7 @@ ARCH    ?= native
 CC      ?= cc
 CXX     ?= c++
 NVCC    ?= nvcc
-PROGRAMS = prepare train export generate score
+PROGRAMS = prepare train export generate score report synth
 
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS  ?= -O3 -g -march=$(ARCH) -ffp-contract=fast -fno-math-errno -fno-trapping-math
@@ -20,7 +20,7 @@ LDLIBS_ALL = -lopenblas -ljansson -lsentencepiece -lzstd -lcrypto -lstdc++ -lm -
 
 C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c model/*.c train/*.c infer/*.c kernels/*.c))
 CXX_SRC  = $(wildcard data/*.cc)
-MAINS    = data/prepare.c train/train.c train/export.c infer/generate.c infer/score.c
+MAINS    = data/prepare.c train/train.c train/export.c infer/generate.c infer/score.c infer/report.c data/synth_main.c
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 BENCHES  = $(patsubst tests/%.c,%,$(wildcard tests/bench_*.c))
 
@@ -60,6 +60,8 @@ $(BUILD)/train: $(BUILD)/train/train.c.o $(LIB)
 $(BUILD)/export: $(BUILD)/train/export.c.o $(LIB)
 $(BUILD)/generate: $(BUILD)/infer/generate.c.o $(LIB)
 $(BUILD)/score: $(BUILD)/infer/score.c.o $(LIB)
+$(BUILD)/report: $(BUILD)/infer/report.c.o $(LIB)
+$(BUILD)/synth: $(BUILD)/data/synth_main.c.o $(LIB)
 $(addprefix $(BUILD)/,$(PROGRAMS)):
 	$(CXX) -fopenmp $(LDFLAGS) $^ $(LDLIBS) -o $@
 
@@ -69,9 +71,40 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.c.o $(patsubst %,$(BUILD)/%.o,$(wildcard test
 
 tests: all $(addprefix $(BUILD)/tests/,$(TESTS) $(BENCHES))
 
+# The tests say which failed and close with "N passed, N failed, N skipped".
+test: tests
+	@scripts/run_tests.sh $(BUILD)
+
+check:
+	@scripts/check.sh $(BUILD)
+
+# Every test again with the address, leak and undefined-behaviour sanitizers; the first finding ends the program.
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+asan:
+	UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) BACKEND=cpu BUILD=build/asan LDFLAGS="$(SANITIZE)" \
+	    CFLAGS="-O1 -g -march=$(ARCH) -fno-omit-frame-pointer $(SANITIZE)" test
+
+demo: all
+	scripts/run_demo.sh
+
+bench: $(addprefix $(BUILD)/tests/,$(BENCHES))
+	@set -e; for b in $^; do echo "== $$b"; $$b; done
+
+help:
+	@echo 'make                 the programs, CPU build:    build/cpu/{prepare,train,export,generate,score}'
+	@echo 'make BACKEND=cuda    the same for NVIDIA GPUs:   build/cuda/... (CUDA_HOME=$(if $(CUDA_HOME),$(CUDA_HOME),/usr/local/cuda))'
+	@echo 'make test            build all, check, run every test; the last line sums up (BACKEND=cuda: on the GPU)'
+	@echo 'make check           who includes whom, headers alone, clang-format, cppcheck'
+	@echo 'make asan            every test under the address, leak and undefined-behaviour sanitizers'
+	@echo 'make tests           build the test and bench programs only'
+	@echo 'make bench           build and run the benchmarks'
+	@echo 'make demo            prepare, train, export, generate and score on a small example'
+	@echo 'make clean           remove build/'
+	@echo 'Variables: BACKEND=cpu|cuda  BUILD=folder  ARCH=native (for -march)  CC CXX NVCC CFLAGS LDFLAGS'
+
 clean:
 	rm -rf build
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
-.PHONY: all tests clean
+.PHONY: all tests test check asan demo bench help clean

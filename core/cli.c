@@ -1,0 +1,41 @@
+/* core/cli.c - see cli.h. */
+#include "core/cli.h"
+#include "core/log.h" /* log_line: clears a progress line that may be on the terminal */
+#include <stdlib.h>
+#include <string.h>
+
+static const char *program_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+void cli_options(void *into, const struct conf_field *table, int argc, char **argv, const char *about)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) {
+            puts(about);
+            conf_help(stdout, table);
+            exit(EXIT_OK);
+        }
+    conf_defaults(into, table);
+    const char **words = xcalloc((size_t)argc + 1, sizeof(*words));
+    int n_words = 0;
+    struct err e;
+    bool ok = conf_from_args(into, table, argc, argv, words, &n_words, &e);
+    if (ok && n_words)
+        ok = err_set(&e, "\"%s\" is no option; every setting is given as --key VALUE", words[0]);
+    if (ok)
+        ok = conf_check(into, table, &e);
+    free(words);
+    if (!ok) {
+        log_line("%s: %s (--help lists the options)", program_name(argv[0]), e.msg);
+        exit(EXIT_USAGE);
+    }
+}
+
+int cli_fail(const char *program, const struct err *e)
+{
+    log_line("%s: %s", program_name(program), e->msg);
+    return EXIT_INPUT;
+}
