@@ -1,0 +1,203 @@
+/* kernels/cpu/device.c - kernels/device.h on the host: device memory is host memory, every op is done when it returns. */
+#include "kernels/device.h"
+#include "core/log.h" /* log_now */
+#include <dnnl.h>     /* dnnl_version */
+#include <omp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h> /* madvise */
+#include <unistd.h>
+
+/* Arenas align to 256 relative to their base. Big blocks start on a huge page: a pass over gigabytes of weights then misses the TLB
+ * 512 times less. */
+enum { ALIGN = 256, HUGE_PAGE = 2 << 20 };
+
+static atomic_llong alloc_count;
+static double timer_start;
+
+#if defined(__AVX512F__)
+#define ISA "avx512"
+#elif defined(__AVX2__)
+#define ISA "avx2"
+#elif defined(__ARM_NEON)
+#define ISA "neon"
+#else
+#define ISA "baseline vectors"
+#endif
+
+const char *dev_backend(void)
+{
+    return "cpu";
+}
+
+bool dev_open(int index, struct err *e)
+{
+    (void)index; /* ranks of one host share the CPU; the launcher divides the threads (OMP_NUM_THREADS) */
+#if defined(__AVX512F__)
+    if (!__builtin_cpu_supports("avx512f"))
+        return err_set(
+            e, "this program was compiled for a CPU with AVX-512, which this one lacks; build it here, or with make ARCH=x86-64-v3");
+#elif defined(__AVX2__)
+    if (!__builtin_cpu_supports("avx2"))
+        return err_set(e, "this program was compiled for a CPU with AVX2, which this one lacks; build it here, or with make ARCH=x86-64");
+#else
+    (void)e;
+#endif
+    return true;
+}
+
+const char *dev_describe(void)
+{
+    static char line[256];
+    const dnnl_version_t *v = dnnl_version();
+    bool gpu = access("/proc/driver/nvidia/version", F_OK) == 0;
+    snprintf(line, sizeof line, "cpu: %d threads, oneDNN %d.%d.%d, " ISA "%s", omp_get_max_threads(), v->major, v->minor, v->patch,
+             gpu ? "; an NVIDIA GPU is here, which make BACKEND=cuda would use" : "");
+    return line;
+}
+
+bool dev_supports(enum dtype t)
+{
+    return t == F32;
+}
+
+/* A number after a key in a file such as /proc/meminfo (key NULL: the file's first word); -1 when it is not there. */
+static long long read_number(const char *path, const char *key)
+{
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return -1;
+    char line[256];
+    long long n = -1;
+    while (n < 0 && fgets(line, sizeof line, f)) {
+        size_t skip = key ? strlen(key) : 0;
+        if (key && strncmp(line, key, skip) != 0)
+            continue;
+        if (sscanf(line + skip, "%lld", &n) != 1)
+            break; /* "max" */
+    }
+    fclose(f);
+    return n;
+}
+
+void dev_memory(size_t *free_bytes, size_t *total_bytes)
+{
+    long long total = read_number("/proc/meminfo", "MemTotal:") * 1024, avail = read_number("/proc/meminfo", "MemAvailable:") * 1024;
+    if (total < 0 || avail < 0)
+        total = avail = (long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    /* A container's limit (cgroup v2) can be lower than the machine. */
+    long long limit = read_number("/sys/fs/cgroup/memory.max", NULL), used = read_number("/sys/fs/cgroup/memory.current", NULL);
+    if (limit > 0 && limit < total)
+        total = limit;
+    if (limit > 0 && used >= 0 && limit - used < avail)
+        avail = limit > used ? limit - used : 0;
+    *total_bytes = (size_t)total;
+    *free_bytes = (size_t)avail;
+}
+
+size_t dev_library_bytes(void)
+{
+    return 0;
+}
+double dev_peak_flops(enum dtype t)
+{
+    (void)t;
+    return 0;
+}
+
+void *dev_alloc(size_t bytes)
+{
+    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGN;
+    size_t size = (bytes + align - 1) / align * align;
+    void *p = aligned_alloc(align, size ? size : align);
+    if (!p)
+        die("no memory for %zu bytes", bytes);
+    if (align == HUGE_PAGE)
+        madvise(p, size, MADV_HUGEPAGE); /* a wish: without huge pages it is only slower */
+    memset(p, 0, size ? size : align);
+    atomic_fetch_add(&alloc_count, 1);
+    return p;
+}
+void dev_free(void *p)
+{
+    free(p);
+}
+int64_t dev_alloc_count(void)
+{
+    return atomic_load(&alloc_count);
+}
+void *dev_host_alloc(size_t bytes)
+{
+    size_t size = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    void *p = aligned_alloc(ALIGN, size ? size : ALIGN);
+    if (!p)
+        die("no memory for %zu bytes", bytes);
+    return p;
+}
+void dev_host_free(void *p)
+{
+    free(p);
+}
+
+/* Slices of whole cache lines for each thread: one thread does not use up the memory's rate. */
+static void copy_bytes(char *dst, const char *src, size_t bytes)
+{
+    enum { SLICE = 1 << 18 };
+#pragma omp parallel for schedule(static) if (bytes > 2 * SLICE)
+    for (size_t at = 0; at < bytes; at += SLICE)
+        memcpy(dst + at, src + at, bytes - at < SLICE ? bytes - at : SLICE);
+}
+void dev_zero(void *p, size_t bytes)
+{
+    enum { SLICE = 1 << 18 };
+#pragma omp parallel for schedule(static) if (bytes > 2 * SLICE)
+    for (size_t at = 0; at < bytes; at += SLICE)
+        memset((char *)p + at, 0, bytes - at < SLICE ? bytes - at : SLICE);
+}
+void dev_copy(void *dst, const void *src, size_t bytes)
+{
+    copy_bytes(dst, src, bytes);
+}
+void dev_put(void *dst, const void *host, size_t bytes)
+{
+    copy_bytes(dst, host, bytes);
+}
+void dev_get(void *host, const void *src, size_t bytes)
+{
+    copy_bytes(host, src, bytes);
+}
+void dev_sync(void)
+{
+}
+void dev_prefetch(void *dst, const void *pinned_host, size_t bytes)
+{
+    copy_bytes(dst, pinned_host, bytes);
+}
+void dev_prefetch_wait(void)
+{
+}
+
+bool dev_graph_begin(struct dev_graph *g)
+{
+    (void)g;
+    return true;
+}
+void dev_graph_end(struct dev_graph *g)
+{
+    (void)g;
+}
+void dev_graph_free(struct dev_graph *g)
+{
+    (void)g;
+}
+
+void dev_timer_start(void)
+{
+    timer_start = log_now();
+}
+double dev_timer_stop(void)
+{
+    return log_now() - timer_start;
+}

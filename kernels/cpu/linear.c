@@ -1,0 +1,155 @@
+/* kernels/cpu/linear.c - kernels/linear.h: oneDNN for many rows, an own kernel for the few rows of a decode step. */
+#include "kernels/linear.h"
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/gemm.h"
+#include <string.h>
+
+void linear_fwd(mat y, mat x, mat w, mat add)
+{
+    must(x.dtype == F32 && w.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
+    if (add.data && add.data != y.data)
+        mat_convert(y, add);
+    gemm('N', 'T', x.rows, w.rows, w.cols, 1, x.data, x.ld, w.data, w.ld, add.data ? 1 : 0, y.data, y.ld);
+}
+
+void linear_bwd_x(mat dx, mat dy, mat w, float beta)
+{
+    must(dx.dtype == F32 && dy.dtype == F32 && w.dtype == F32 && dx.cols == w.cols && dy.cols == w.rows && dx.rows == dy.rows);
+    gemm('N', 'N', dy.rows, w.cols, w.rows, 1, dy.data, dy.ld, w.data, w.ld, beta, dx.data, dx.ld);
+}
+
+void linear_bwd_w(mat dw, mat dy, mat x)
+{
+    must(dw.dtype == F32 && dy.dtype == F32 && x.dtype == F32 && dw.cols == x.cols && dw.rows == dy.cols && dy.rows == x.rows);
+    gemm('T', 'N', dw.rows, dw.cols, x.rows, 1, dy.data, dy.ld, x.data, x.ld, 1, dw.data, dw.ld);
+}
+
+/* --- linear_step ---
+ * The weights are read once, so at batch 1 memory decides. Each output is one dot product, summed lane by lane over steps of LANES and
+ * then over the lanes, in the same order in every tile shape: a row's result does not depend on how many rows are beside it. */
+#if defined(__AVX512F__)
+enum { LANES = 16 };
+#elif defined(__AVX__)
+enum { LANES = 8 };
+#else
+enum { LANES = 4 };
+#endif
+typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+
+enum { TILE_OUT = 4, TILE_ROWS = 4 };
+
+static inline float lane_sum(vec v)
+{
+    float s[LANES];
+    memcpy(s, &v, sizeof s);
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            s[i] += s[i + width];
+    return s[0];
+}
+
+/* The first n < LANES floats, then zeros. */
+static inline vec load_part(const float *p, int64_t n)
+{
+    float s[LANES] = {0};
+    vec v;
+    memcpy(s, p, (size_t)n * sizeof(float));
+    memcpy(&v, s, sizeof v);
+    return v;
+}
+
+/* y[i][o] = dot(x[i], w[o]) + add[i][o] for outs x rows of them; both are constants where this is inlined, so acc is registers. */
+static inline __attribute__((always_inline)) void tile(int rows, int outs, float *y, int64_t ldy, const float *x, int64_t ldx,
+                                                       const float *w, int64_t ldw, const float *add, int64_t lda, int64_t n)
+{
+    vec acc[TILE_ROWS][TILE_OUT] = {{{0}}};
+    int64_t k = 0;
+    for (; k + LANES <= n; k += LANES) {
+        vec vw[TILE_OUT];
+#pragma GCC unroll 4
+        for (int o = 0; o < outs; o++)
+            vw[o] = *(const vec *)(w + o * ldw + k);
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; i++) {
+            vec vx = *(const vec *)(x + i * ldx + k);
+#pragma GCC unroll 4
+            for (int o = 0; o < outs; o++)
+                acc[i][o] += vx * vw[o];
+        }
+    }
+    if (k < n)
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+            for (int o = 0; o < outs; o++)
+                acc[i][o] += load_part(x + i * ldx + k, n - k) * load_part(w + o * ldw + k, n - k);
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int o = 0; o < outs; o++)
+            y[i * ldy + o] = lane_sum(acc[i][o]) + (add ? add[i * lda + o] : 0.0f);
+}
+
+/* All rows against outs weight rows, which stay in the cache meanwhile. */
+static inline __attribute__((always_inline)) void stripe(int outs, float *y, int64_t ldy, const float *x, int64_t ldx, const float *w,
+                                                         int64_t ldw, const float *add, int64_t lda, int64_t rows, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + TILE_ROWS <= rows; i += TILE_ROWS)
+        tile(TILE_ROWS, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
+    for (; i < rows; i++)
+        tile(1, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
+}
+
+void linear_step(mat y, mat x, mat w, mat add)
+{
+    must(x.dtype == F32 && w.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
+    const float *px = x.data, *pw = w.data, *pa = add.data;
+    float *py = y.data;
+    int64_t outs = w.rows, n = w.cols, stripes = (outs + TILE_OUT - 1) / TILE_OUT;
+#pragma omp parallel for schedule(static) if (x.rows * outs * n > 4 * CPU_SERIAL)
+    for (int64_t s = 0; s < stripes; s++) {
+        int64_t o = s * TILE_OUT;
+        const float *a = pa ? pa + o : NULL;
+        if (o + TILE_OUT <= outs)
+            stripe(TILE_OUT, py + o, y.ld, px, x.ld, pw + o * w.ld, w.ld, a, add.ld, x.rows, n);
+        else
+            for (; o < outs; o++, a = a ? a + 1 : NULL)
+                stripe(1, py + o, y.ld, px, x.ld, pw + o * w.ld, w.ld, a, add.ld, x.rows, n);
+    }
+}
+
+/* Columns [from, from + n) of row i. */
+static void convert_part(mat dst, mat src, int64_t i, int64_t from, int64_t n)
+{
+    size_t size_to = (size_t)dtype_size(dst.dtype), size_from = (size_t)dtype_size(src.dtype);
+    void *to = (char *)dst.data + (size_t)(i * dst.ld + from) * size_to;
+    const void *at = (const char *)src.data + (size_t)(i * src.ld + from) * size_from;
+    if (dst.dtype == src.dtype) {
+        memcpy(to, at, (size_t)n * size_to);
+    } else if (dst.dtype == F32) {
+        float *f = to;
+        const uint16_t *h = at;
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++)
+            f[j] = bf16_to_f32(h[j]);
+    } else {
+        uint16_t *h = to;
+        const float *f = at;
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++)
+            h[j] = f32_to_bf16(f[j]);
+    }
+}
+
+void mat_convert(mat dst, mat src)
+{
+    must(dst.rows == src.rows && dst.cols == src.cols);
+    const int64_t part = 1 << 14; /* a flat array comes as one long row */
+    int64_t parts = (dst.cols + part - 1) / part;
+#pragma omp parallel for schedule(static) if (dst.rows * dst.cols > CPU_SERIAL)
+    for (int64_t b = 0; b < dst.rows * parts; b++) {
+        int64_t from = b % parts * part;
+        convert_part(dst, src, b / parts, from, cpu_min(part, dst.cols - from));
+    }
+}

@@ -1,0 +1,189 @@
+/* tests/test_linear.c - matrix products and type conversion against a double-precision triple loop. */
+#include "kernels/linear.h"
+#include "tests/ref_ops.h"
+#include "tests/ref_util.h"
+
+struct shape {
+    int64_t t, in, out;
+};
+static const struct shape shapes[] = {{1, 1, 1},     {1, 128, 300},  {2, 63, 65},    {3, 17, 5},     {5, 256, 64}, {63, 64, 65},
+                                      {64, 33, 127}, {65, 128, 128}, {127, 130, 96}, {128, 96, 129}, {129, 50, 7}, {257, 72, 48}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+/* GPU products of bf16 want 16-byte rows: slices start and end at multiples of 8 elements, as the model's do. */
+static int64_t pad(enum dtype t, int64_t n)
+{
+    return t == F32 ? n : (n + 7) / 8 * 8;
+}
+
+static void forward(enum dtype t, bool step)
+{
+    for (int i = 0; i < SHAPES; i++) {
+        int64_t n = shapes[i].t, in = pad(t, shapes[i].in), out = pad(t, shapes[i].out);
+        struct dmat x = dmat_normal(t, n, in, 8, 16, 1, 1), w = dmat_normal(t, out, in, 0, i % 2 ? 8 : 0, 2, 0.3);
+        double *want = xmalloc((size_t)(n * out) * sizeof *want);
+        for (int with_add = 0; with_add < 3; with_add++) {
+            struct dmat add = dmat_normal(t, n, out, 16, 0, 3, 1), y = dmat_make(t, n, out, 0, 24);
+            if (with_add == 2) { /* in place */
+                memcpy(y.v, add.v, (size_t)(n * out) * sizeof *y.v);
+                dmat_put(&y);
+            }
+            mat a = with_add == 0 ? (mat){0} : with_add == 1 ? add.m : y.m;
+            (step ? linear_step : linear_fwd)(y.m, x.m, w.m, a);
+            ref_linear(want, x.v, w.v, with_add ? add.v : NULL, n, in, out);
+            double e = dmat_error(&y, want);
+            check_msg(e < (t == F32 ? 1e-6 : ref_tolerance(t)), "%s [%d, %d] x [%d]^T, add %d: error %g", ref_dtype_name(t), (int)n,
+                      (int)in, (int)out, with_add, e);
+            check(dmat_gap_ok(&y));
+            dmat_free(&y);
+            dmat_free(&add);
+        }
+        free(want);
+        dmat_free(&x);
+        dmat_free(&w);
+    }
+}
+static void fwd(void)
+{
+    ref_device();
+    for (int t = F32; t <= BF16; t++)
+        if (dev_supports(t))
+            forward(t, false);
+}
+static void step(void)
+{
+    ref_device();
+    for (int t = F32; t <= BF16; t++)
+        if (dev_supports(t))
+            forward(t, true);
+}
+
+/* A row gives the same bits alone, among 7 and among 64; only the CPU promises it. */
+static void step_alone(void)
+{
+    ref_device();
+    if (strcmp(dev_backend(), "cpu") != 0) {
+        test_skip("promised by the cpu backend only");
+        return;
+    }
+    enum { ROWS = 65, IN = 133, OUT = 71 };
+    struct dmat x = dmat_normal(F32, ROWS, IN, 0, 0, 1, 1), w = dmat_normal(F32, OUT, IN, 0, 0, 2, 1),
+                whole = dmat_make(F32, ROWS, OUT, 0, 0);
+    linear_step(whole.m, x.m, w.m, (mat){0});
+    double *all = dmat_got(&whole);
+    static const int counts[] = {1, 2, 3, 5, 7, 64};
+    for (int c = 0; c < 6; c++)
+        for (int from = 0; from + counts[c] <= ROWS; from++) {
+            struct dmat y = dmat_make(F32, counts[c], OUT, 0, 0);
+            linear_step(y.m, mat_rows(x.m, from, counts[c]), w.m, (mat){0});
+            double *got = dmat_got(&y);
+            check_msg(memcmp(got, all + from * OUT, sizeof(double) * (size_t)(counts[c] * OUT)) == 0, "%d rows from %d", counts[c], from);
+            free(got);
+            dmat_free(&y);
+        }
+    free(all);
+    dmat_free(&x);
+    dmat_free(&w);
+    dmat_free(&whole);
+}
+
+static void backward(enum dtype t)
+{
+    for (int i = 0; i < SHAPES; i++) {
+        int64_t n = shapes[i].t, in = pad(t, shapes[i].in), out = pad(t, shapes[i].out);
+        struct dmat x = dmat_normal(t, n, in, 8, 0, 1, 1), w = dmat_normal(t, out, in, 0, 0, 2, 0.3),
+                    dy = dmat_normal(t, n, out, 8, 8, 3, 1);
+        double *want = xmalloc((size_t)((n + out) * in) * sizeof *want);
+        for (int beta = 0; beta < 2; beta++) {
+            struct dmat dx = dmat_normal(t, n, in, 0, 8, 4, 1);
+            if (!beta)
+                for (int64_t j = 0; j < n * in; j++)
+                    dx.v[j] = NAN; /* beta 0 must not read what is there */
+            dmat_put(&dx);
+            ref_matmul(want, dy.v, false, w.v, false, n, in, out);
+            for (int64_t j = 0; beta && j < n * in; j++)
+                want[j] += dx.v[j];
+            linear_bwd_x(dx.m, dy.m, w.m, (float)beta);
+            double e = dmat_error(&dx, want);
+            check_msg(e < (t == F32 ? 1e-6 : ref_tolerance(t)), "%s shape %d, beta %d: dx error %g", ref_dtype_name(t), i, beta, e);
+            check(dmat_gap_ok(&dx));
+            dmat_free(&dx);
+        }
+        for (int type = F32; type <= (int)t; type++) {
+            struct dmat dw = dmat_normal((enum dtype)type, out, in, 0, 0, 5, 1);
+            ref_matmul(want, dy.v, true, x.v, false, out, in, n);
+            for (int64_t j = 0; j < out * in; j++)
+                want[j] += dw.v[j];
+            linear_bwd_w(dw.m, dy.m, x.m);
+            double e = dmat_error(&dw, want);
+            check_msg(e < (type == F32 ? 2e-6 : ref_tolerance(t)), "%s shape %d: %s dw error %g", ref_dtype_name(t), i,
+                      ref_dtype_name((enum dtype)type), e);
+            dmat_free(&dw);
+        }
+        free(want);
+        dmat_free(&x);
+        dmat_free(&w);
+        dmat_free(&dy);
+    }
+}
+static void bwd(void)
+{
+    ref_device();
+    for (int t = F32; t <= BF16; t++)
+        if (dev_supports(t))
+            backward(t);
+}
+
+/* The same product twice gives the same bits. */
+static void repeats(void)
+{
+    ref_device();
+    enum { T = 257, IN = 128, OUT = 300 };
+    struct dmat x = dmat_normal(F32, T, IN, 0, 0, 1, 1), dy = dmat_normal(F32, T, OUT, 0, 0, 2, 1), dw = dmat_make(F32, OUT, IN, 0, 0);
+    double *first = NULL;
+    for (int run = 0; run < 5; run++) {
+        dev_zero(dw.block, sizeof(float) * OUT * IN);
+        linear_bwd_w(dw.m, dy.m, x.m);
+        double *got = dmat_got(&dw);
+        if (!first)
+            first = got;
+        else {
+            check(memcmp(first, got, sizeof(double) * OUT * IN) == 0);
+            free(got);
+        }
+    }
+    free(first);
+    dmat_free(&x);
+    dmat_free(&dy);
+    dmat_free(&dw);
+}
+
+static void convert(void)
+{
+    ref_device();
+    for (int from = F32; from <= BF16; from++)
+        for (int to = F32; to <= BF16; to++)
+            for (int i = 0; i < REF_LENGTHS; i++) {
+                int64_t rows = ref_lengths[i], cols = i == 3 ? 40001 : 37;
+                struct dmat a = dmat_normal((enum dtype)from, rows, cols, 3, 2, 1, 1), b = dmat_make((enum dtype)to, rows, cols, 1, 0);
+                if (cols > 37) { /* what rounding could get wrong */
+                    double odd[] = {0, -0.0, INFINITY, -INFINITY, 1.00390625, 1.01171875, 3.4e38, 1e-40};
+                    memcpy(a.v, odd, sizeof odd);
+                    dmat_put(&a);
+                }
+                mat_convert(b.m, a.m);
+                double *got = dmat_got(&b);
+                bool same = true;
+                for (int64_t j = 0; j < rows * cols; j++)
+                    same = same && got[j] == ref_round((enum dtype)to, a.v[j]);
+                check_msg(same, "%s to %s, %d rows", ref_dtype_name((enum dtype)from), ref_dtype_name((enum dtype)to), (int)rows);
+                check(dmat_gap_ok(&b));
+                free(got);
+                dmat_free(&a);
+                dmat_free(&b);
+            }
+}
+
+static const struct test all[] = {{"fwd", fwd}, {"step", step},       {"step_alone", step_alone},
+                                  {"bwd", bwd}, {"repeats", repeats}, {"convert", convert}};
+TEST_MAIN("linear", all)
