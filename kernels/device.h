@@ -43,9 +43,10 @@ void dev_sync(void);                                     /* waits for all work; 
 void dev_prefetch(void *dst, const void *pinned_host, size_t bytes);
 void dev_prefetch_wait(void);
 
-/* A fixed list of ops that is run many times (a decode step). dev_graph_begin() returns true when the caller has to issue the ops
- * (always on the CPU, the first time on a GPU, where they are recorded) and then call dev_graph_end(); false when the recorded list was
- * queued as it is. The ops' pointers and sizes must be the same every time. Zero a graph before use. */
+/* A fixed list of ops that is run many times (a decode step). dev_graph_begin() returns true when the caller has to issue the ops and
+ * then call dev_graph_end(): always on the CPU; on a GPU the first time, when their code is loaded, and the second, when they are
+ * recorded. False: the recorded list was queued as it is. The ops' pointers and sizes must be the same every time. Zero a graph before
+ * use. */
 struct dev_graph {
     void *impl;
 };
