@@ -3,10 +3,15 @@
  * Everything is a function of (settings, seed, epoch, index): nothing is remembered from step to step, so a run resumes at any step
  * by number, and the rows of a step do not depend on how many ranks share them (row i of a step goes to rank i mod size).
  *
- * An epoch: each data set's documents, weight times (a seeded part for the fraction), in a counter-based permutation; packed rows are
- * filled best-fit in that order with a bounded number of open rows, then the rows are permuted. pack false: one document a row.
- * shuffle false: file order. The last rows of an epoch that do not fill a step go into the next epoch's first step when the phase is
- * given in steps, and form a last smaller step when it is given in epochs.
+ * An epoch: each data set's documents, weight times, in a counter-based permutation; packed rows are filled best-fit in that order with
+ * a bounded number of open rows, then the rows are permuted. pack false: one document a row. shuffle false: file order. The fraction of
+ * a weight is a seeded part that moves on from epoch to epoch: with weight 0.5, two epochs in a row see every document once.
+ * Documents longer than seq_len are cut to it; those that then have no learnt target are left out.
+ *
+ * A phase is the rows of its epochs one after the other, no row dropped: a step may take rows of two epochs. A phase given in epochs
+ * (which may be fractional: the first rows of the last epoch) ends with a smaller step when they do not divide.
+ *
+ * Threads: a loader may be used by several at once (a prefetch thread beside the main one).
  */
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
@@ -30,8 +35,9 @@ struct loader_settings {
     bool pack, shuffle;
     bool row_mean; /* loss: mean per row and then over rows; else over all learnt tokens of the step */
     uint64_t seed;
-    int32_t vocab;         /* ids must be below */
-    const char *tokenizer; /* digest the sources must have ("" or NULL: not compared) */
+    int32_t vocab; /* ids must be below */
+    /* Digest the sources must have ("" or NULL: not compared). Sources made from input_ids alone have none and fit any. */
+    const char *tokenizer;
 };
 
 /* What one pass of the model gets: micro rows laid end to end without padding. Arrays are the caller's. */
@@ -45,27 +51,32 @@ struct batch {
     int32_t *doc_len; /* [docs] */
 };
 
+/* Reads every source once to find damage. Errors: no or too much data, weights not above 0, missing and damaged files, another tokenizer,
+ * ids of vocab or more. The settings and the strings in them are copied. Dies unless seq_len is in 1..2^31-1, rows >= 1, and exactly one
+ * of steps and epochs is above 0. */
 struct loader;
 bool loader_open(struct loader **l, const struct loader_settings *s, struct err *e);
 void loader_close(struct loader *l);
 int64_t loader_steps(const struct loader *l);    /* steps of the phase */
 int32_t loader_max_docs(const struct loader *l); /* most documents any row holds, over the phase's epochs */
-/* Documents cut to seq_len + 0, documents without a learnt token (left out), tokens and learnt tokens of an epoch: for the log. */
+/* For the log. */
 struct loader_stats {
-    int64_t docs, cut, unlearnt, rows, tokens, learnt;
-    double fill; /* tokens / (rows * seq_len) */
+    int64_t cut, unlearnt;              /* documents of the sources: longer than seq_len; left out for want of a learnt target */
+    int64_t docs, rows, tokens, learnt; /* of the first epoch, weights counted in */
+    double fill;                        /* tokens / (rows * seq_len) */
 };
 struct loader_stats loader_stats(const struct loader *l);
-/* XXH3-128 over the sources' digests and the settings: two runs with equal digests see the same rows. */
+/* XXH3-128 over the sources' digests and the settings: two runs with equal digests see the same rows in every step that both have (how
+ * long the phase is and where the files lie is not part of it). */
 const char *loader_digest(const struct loader *l);
 
 /* Tokens of all rows and learnt tokens of step s (from 0), over all ranks. A learnt token is one that is a target. */
 void loader_step(const struct loader *l, int64_t step, int64_t *rows, int64_t *tokens, int64_t *learnt);
 /* Number of passes that rank makes in a step with micro rows a pass. */
 int64_t loader_passes(const struct loader *l, int64_t step, int rank, int size, int64_t micro);
-/* Fills b with pass p of a step for a rank. b's arrays hold micro*seq_len tokens and micro*loader_max_docs() documents. */
+/* Fills b with pass p of a step for a rank; p beyond its passes gives an empty one. b's arrays hold micro*seq_len tokens and micro*loader_max_docs() documents. */
 void loader_pass(const struct loader *l, int64_t step, int64_t p, int rank, int size, int64_t micro, struct batch *b);
-/* "a.tok:12, b.tok:40 ..." : the documents of a step's rows, for the log of a skipped step. */
+/* "a.tok:12, b.tok:40 ..." : the documents (from 0) of a step's rows, for the log of a skipped step; ends in "..." when n is too small. */
 void loader_describe(const struct loader *l, int64_t step, char *buf, size_t n);
 
 #ifdef __cplusplus

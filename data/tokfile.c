@@ -138,10 +138,9 @@ static bool check_tables(const struct tokfile *f, const char *path, struct err *
     if (f->start[0] != 0 || f->start[docs] != f->h->tokens)
         return damaged(e, path, "its documents do not cover its tokens");
     for (int64_t i = 0; i < docs; i++) {
-        int64_t len = f->start[i + 1] - f->start[i];
-        /* Starts that rise from 0 to the number of tokens lie within it; the differences are taken of checked values only. */
-        if (f->start[i + 1] > f->h->tokens || len < 1)
+        if (f->start[i + 1] <= f->start[i] || f->start[i + 1] > f->h->tokens)
             return damaged(e, path, "its table of documents is not in order");
+        int64_t len = f->start[i + 1] - f->start[i];
         if (f->count[i] < 0 || f->count[i] >= len)
             return damaged(e, path, "its table of learnt tokens does not fit its documents");
         learnt += f->count[i];
