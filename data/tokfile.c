@@ -387,7 +387,7 @@ static bool write_mask(struct tokfile_out *o, const uint8_t *learnt, int64_t n, 
             full = 0;
         }
     }
-    return spool_write(o, MASK, bytes, full, e);
+    return full == 0 || spool_write(o, MASK, bytes, full, e);
 }
 
 bool tokfile_out_add(struct tokfile_out *o, const int32_t *ids, const uint8_t *learnt, int64_t n, struct err *e)

@@ -234,7 +234,7 @@ static void test_every_length_counts(void)
     }
     check_int(accepted, 0);
     check_int(silent, 0);
-    bytes = realloc(bytes, n + 1);
+    bytes = xrealloc(bytes, n + 1);
     bytes[n] = 0;
     put(bytes, n + 1);
     check(!opens(false, &e));
