@@ -1,0 +1,35 @@
+/* infer/answer.h - where in a model's text the final answer stands.
+ *
+ * A task lists rules, strongest first. They are tried on what follows the last </think>; when nothing is there, explicit marks (####, a
+ * box, "answer is") count inside the reasoning too. A text that was cut off while it was reasoning has no last number: what stands last
+ * is a step on the way. A mark with no number in it is no answer: nothing weaker is tried after it.
+ */
+#ifndef INFER_ANSWER_H
+#define INFER_ANSWER_H
+#include "infer/number.h"
+#include <stdbool.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum answer_rule {
+    ANSWER_END,    /* ends a list of rules */
+    ANSWER_WHOLE,  /* everything after </think> is one number */
+    ANSWER_HASHES, /* the line after the last #### */
+    ANSWER_BOX,    /* the last closed \boxed{} or \fbox{} */
+    ANSWER_IS,     /* after the last "answer is", "answer:" */
+    ANSWER_LAST,   /* the last number */
+};
+
+/* cut: the text ended at the token limit. Returns the number found (canon NULL: none) and says in *how by which rule, or why there is
+ * none; *how is static. */
+bool answer_number(struct number *v, const char *text, bool cut, const enum answer_rule *rules, const char **how);
+/* What follows the last </think>; NULL when there is none. */
+const char *answer_after_think(const char *text);
+/* The content of the last closed box, braces balanced. The caller frees. NULL: none. */
+char *answer_box(const char *text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

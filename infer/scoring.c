@@ -1,0 +1,281 @@
+/* infer/scoring.c - see scoring.h. */
+#include "infer/scoring.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "infer/metrics.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct sample {
+    int64_t number, line; /* "sample", where it stands */
+    struct verdict v;
+};
+struct problem {
+    json_t *record, *id;
+    char *key;
+    int64_t line;
+    struct sample *sample;
+    int64_t n, correct;
+};
+struct scoring {
+    const struct task *task;
+    const char *truth_path, *answers_path;
+    struct problem *problem;
+    int64_t n;
+    json_t *index;                                        /* id -> position in problem */
+    int64_t samples, truncated, no_answer, correct, most; /* most: the samples that the best-served problem has */
+};
+
+bool scoring_each_line(const char *path, bool (*fn)(void *, json_t *, int64_t, struct err *), void *ctx, struct err *e)
+{
+    struct lines *l;
+    if (!lines_open(&l, path, e))
+        return false;
+    char *line;
+    size_t n;
+    int got;
+    bool ok = true;
+    while (ok && (got = lines_next(l, &line, &n, e)) == 1) {
+        if (line[strspn(line, " \t")] == 0 && strlen(line) == n)
+            continue;
+        int64_t number = lines_number(l);
+        char *where = xprintf("%s:%lld", path, (long long)number);
+        json_t *record = json_parse(line, n, where, e);
+        ok = record != NULL;
+        if (ok && !json_is_object(record))
+            ok = err_set(e, "%s: expected an object, got %s", where, json_type_name(record));
+        else if (ok && !fn(ctx, record, number, e))
+            ok = err_in(e, "%s", where);
+        json_decref(record);
+        free(where);
+    }
+    lines_close(l);
+    return ok && got == 0;
+}
+
+char *scoring_id(const json_t *record)
+{
+    const json_t *id = json_object_get(record, "id");
+    if (json_is_integer(id))
+        return xprintf("%" JSON_INTEGER_FORMAT, json_integer_value(id));
+    return json_is_string(id) ? xstrdup(json_string_value(id)) : NULL;
+}
+
+static bool read_truth(void *ctx, json_t *record, int64_t line, struct err *e)
+{
+    struct scoring *s = ctx;
+    json_t *id = json_object_get(record, "id");
+    if (id && !json_is_integer(id) && !json_is_string(id))
+        return err_set(e, "\"id\" must be a string or an integer, got %s", json_type_name(id));
+    struct problem p = {.line = line};
+    if (!s->task->gold(record, &p.key, e))
+        return false;
+    char *name = id ? scoring_id(record) : xprintf("%lld", (long long)line);
+    json_t *known = json_object_get(s->index, name);
+    bool ok = !known;
+    if (known)
+        err_set(e, "the id \"%.80s\" is in line %lld already; every problem needs its own", name,
+                (long long)s->problem[json_integer_value(known)].line);
+    if (ok) {
+        p.record = json_incref(record);
+        p.id = id ? json_incref(id) : json_integer(line);
+        json_object_set_new(s->index, name, json_integer(s->n));
+        if ((s->n & (s->n - 1)) == 0)
+            s->problem = xrealloc(s->problem, (size_t)(s->n ? 2 * s->n : 1) * sizeof(*s->problem));
+        s->problem[s->n++] = p;
+    } else {
+        free(p.key);
+    }
+    free(name);
+    return ok;
+}
+
+/* The place of sample number in p, which is kept sorted; answers mostly come in order, so the search is from the end. */
+static bool insert_sample(struct problem *p, int64_t number, int64_t line, struct sample **at, struct err *e)
+{
+    if ((p->n & (p->n - 1)) == 0)
+        p->sample = xrealloc(p->sample, (size_t)(p->n ? 2 * p->n : 1) * sizeof(*p->sample));
+    int64_t i = p->n;
+    while (i > 0 && p->sample[i - 1].number > number)
+        i--;
+    if (i > 0 && p->sample[i - 1].number == number)
+        return err_set(e, "sample %lld of this id is in line %lld already", (long long)number, (long long)p->sample[i - 1].line);
+    memmove(p->sample + i + 1, p->sample + i, (size_t)(p->n - i) * sizeof(*p->sample));
+    p->n++;
+    *at = &p->sample[i];
+    **at = (struct sample){.number = number, .line = line};
+    return true;
+}
+
+static bool read_answer(void *ctx, json_t *record, int64_t line, struct err *e)
+{
+    struct scoring *s = ctx;
+    char *name = scoring_id(record);
+    if (!name)
+        return err_set(e, "\"id\" must be a string or an integer, got %s",
+                       json_object_get(record, "id") ? json_type_name(json_object_get(record, "id")) : "nothing");
+    json_t *at = json_object_get(s->index, name);
+    if (!at)
+        err_set(e, "the id \"%.80s\" is not in %s; are these answers to other problems?", name, s->truth_path);
+    free(name);
+    const char *text, *finish = "stop";
+    int64_t number;
+    if (!at || !json_get_int(record, "sample", 0, INT32_MAX, &number, e))
+        return false;
+    if (!json_object_get(record, "text"))
+        return err_set(e, "the record has no \"text\": generate leaves it out for a model folder without a tokenizer; add one to it");
+    if (!json_get_str(record, "text", &text, e) ||
+        (json_object_get(record, "finish_reason") && !json_get_str(record, "finish_reason", &finish, e)))
+        return false;
+    bool cut = strcmp(finish, "length") == 0;
+    if (!cut && strcmp(finish, "stop") != 0)
+        return err_set(e, "\"finish_reason\" must be \"stop\" or \"length\", got \"%.40s\"", finish);
+    struct problem *p = &s->problem[json_integer_value(at)];
+    struct sample *sample;
+    if (!insert_sample(p, number, line, &sample, e))
+        return false;
+    s->task->judge(&sample->v, p->record, p->key, text, cut);
+    p->correct += sample->v.correct;
+    s->correct += sample->v.correct;
+    s->truncated += cut;
+    s->no_answer += !sample->v.extracted;
+    s->samples++;
+    s->most = p->n > s->most ? p->n : s->most;
+    return true;
+}
+
+static json_t *estimate_json(struct estimate x)
+{
+    return json_pack("{s:f, s:f, s:f}", "value", x.value, "low", x.low, "high", x.high);
+}
+
+static double majority_of(const struct problem *p)
+{
+    const char **key = xcalloc((size_t)p->n + 1, sizeof(*key));
+    unsigned char *correct = xcalloc((size_t)p->n + 1, 1);
+    for (int64_t i = 0; i < p->n; i++) {
+        key[i] = p->sample[i].v.key;
+        correct[i] = p->sample[i].v.correct;
+    }
+    double share = metric_majority(key, correct, p->n);
+    free(key);
+    free(correct);
+    return share;
+}
+
+/* What always giving the most frequent right answer would get. */
+static json_t *most_frequent(const struct scoring *s)
+{
+    json_t *count = json_object();
+    int64_t most = 0;
+    const char *answer = NULL;
+    for (int64_t i = 0; i < s->n; i++) {
+        const char *key = s->problem[i].key;
+        if (!key)
+            continue;
+        int64_t n = json_integer_value(json_object_get(count, key)) + 1;
+        json_object_set_new(count, key, json_integer(n));
+        if (n > most) {
+            most = n;
+            answer = key;
+        }
+    }
+    json_decref(count);
+    return answer ? json_pack("{s:f, s:s}", "value", (double)most / (double)s->n, "answer", answer) : NULL;
+}
+
+static json_t *metrics_of(const struct scoring *s)
+{
+    json_t *metrics = json_object();
+    double *value = xcalloc((size_t)s->n, sizeof(*value));
+    for (int64_t i = 0; i < s->n; i++)
+        value[i] = (double)s->problem[i].correct / (double)s->most;
+    json_object_set_new(metrics, "accuracy", estimate_json(metric_mean(value, s->n, s->most)));
+    for (int64_t k = 1; k <= s->most; k *= 2) {
+        for (int64_t i = 0; i < s->n; i++)
+            value[i] = metric_pass_at_k(s->most, s->problem[i].correct, k);
+        char *name = xprintf("pass@%lld", (long long)k);
+        json_object_set_new(metrics, name, estimate_json(metric_mean(value, s->n, s->most)));
+        free(name);
+    }
+    json_t *frequent = most_frequent(s);
+    if (frequent) {
+        for (int64_t i = 0; i < s->n; i++)
+            value[i] = majority_of(&s->problem[i]);
+        char *name = xprintf("maj@%lld", (long long)s->most);
+        json_object_set_new(metrics, name, estimate_json(metric_mean(value, s->n, s->most)));
+        free(name);
+        json_object_set_new(metrics, "most_frequent_answer", frequent);
+    }
+    free(value);
+    return metrics;
+}
+
+static json_t *verdict_json(const struct problem *p, int64_t sample, const struct verdict *v)
+{
+    return json_pack("{s:O, s:I, s:b, s:s?, s:s, s:s?}", "id", p->id, "sample", (json_int_t)sample, "correct", v->correct, "extracted",
+                     v->extracted, "why", v->why, "gold", p->key);
+}
+
+static json_t *verdicts_of(const struct scoring *s)
+{
+    json_t *list = json_array();
+    static char missing[] = "missing from the answers";
+    static const struct verdict absent = {.why = missing};
+    for (int64_t i = 0; i < s->n; i++) {
+        const struct problem *p = &s->problem[i];
+        int64_t next = 0; /* the smallest sample number not yet listed: what is missing takes the free numbers */
+        for (int64_t j = 0, left = s->most - p->n; j < p->n || left > 0;)
+            if (j < p->n && (p->sample[j].number == next || left == 0)) {
+                json_array_append_new(list, verdict_json(p, p->sample[j].number, &p->sample[j].v));
+                next = p->sample[j++].number + 1;
+            } else {
+                json_array_append_new(list, verdict_json(p, next++, &absent));
+                left--;
+            }
+    }
+    return list;
+}
+
+static json_t *score_json(const struct scoring *s, struct err *e)
+{
+    char hex[HASH_XXH3_HEX];
+    if (s->n == 0) {
+        err_set(e, "%s: holds no problem", s->truth_path);
+        return NULL;
+    }
+    if (s->samples == 0) {
+        err_set(e, "%s: holds no answer", s->answers_path);
+        return NULL;
+    }
+    if (!hash_xxh3_file(s->answers_path, hex, e))
+        return NULL;
+    json_t *counts =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "problems", (json_int_t)s->n, "samples", (json_int_t)s->samples,
+                  "samples_per_problem", (json_int_t)s->most, "missing", (json_int_t)(s->n * s->most - s->samples), "truncated",
+                  (json_int_t)s->truncated, "no_answer", (json_int_t)s->no_answer, "correct", (json_int_t)s->correct);
+    json_t *score = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "task", s->task->name, "truth", s->truth_path, "answers",
+                              s->answers_path, "answers_xxh3", hex, "counts", counts, "metrics", metrics_of(s), "verdicts", verdicts_of(s));
+    must(score);
+    return score;
+}
+
+json_t *scoring_run(const struct task *task, const char *truth, const char *answers, struct err *e)
+{
+    struct scoring s = {.task = task, .truth_path = truth, .answers_path = answers, .index = json_object()};
+    json_t *score = NULL;
+    if (scoring_each_line(truth, read_truth, &s, e) && scoring_each_line(answers, read_answer, &s, e))
+        score = score_json(&s, e);
+    for (int64_t i = 0; i < s.n; i++) {
+        struct problem *p = &s.problem[i];
+        for (int64_t j = 0; j < p->n; j++)
+            verdict_free(&p->sample[j].v);
+        free(p->sample);
+        free(p->key);
+        json_decref(p->record);
+        json_decref(p->id);
+    }
+    free(s.problem);
+    json_decref(s.index);
+    return score;
+}

@@ -1,0 +1,30 @@
+/* infer/scoring.h - a truth file and an answers file under a task: verdicts, counts, metrics. The SCORE document is built here. */
+#ifndef INFER_SCORING_H
+#define INFER_SCORING_H
+#include "infer/task.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The SCORE document:
+ *   {"task", "truth", "answers", "answers_xxh3",
+ *    "counts": {"problems", "samples", "samples_per_problem", "missing", "truncated", "no_answer", "correct"},
+ *    "metrics": {"accuracy": {"value", "low", "high"}, "pass@1", "pass@2", ..., "maj@N", "most_frequent_answer": {"value", "answer"}},
+ *    "verdicts": [{"id", "sample", "correct", "extracted", "why", "gold"}]}
+ * Every problem counts with as many samples as the most that any problem has: one that is missing from the answers is wrong, and has a
+ * verdict that says so. Verdicts are in the order of truth, then of the sample number. An id is a string or an integer (5 and "5" are the
+ * same); in truth it may be left out and is then the line number, from 1. NULL: bad input. The caller json_decref()s. */
+json_t *scoring_run(const struct task *task, const char *truth, const char *answers, struct err *e);
+
+/* Reads a .jsonl(.zst): fn gets every record and its line number and returns false with e set to stop. Blank lines are skipped. */
+bool scoring_each_line(const char *path, bool (*fn)(void *ctx, json_t *record, int64_t line, struct err *e), void *ctx, struct err *e);
+/* The id of a record as text; NULL when it has none or one of a wrong type. The caller frees. */
+char *scoring_id(const json_t *record);
+
+/* The page of score --html. */
+bool scoring_page(const char *path, const json_t *score, const char *answers, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
