@@ -22,6 +22,8 @@ bool dev_supports(enum dtype t);
 /* Bytes free and in all; bytes that libraries and the context take beside what dev_alloc() hands out. */
 void dev_memory(size_t *free_bytes, size_t *total_bytes);
 size_t dev_library_bytes(void);
+/* Bytes of the device's memory that are taken (on the CPU: this process's peak resident memory). */
+size_t dev_used_bytes(void);
 /* Dense peak of matrix products in t, FLOP/s, of this card; 0 when not known (CPU). */
 double dev_peak_flops(enum dtype t);
 

@@ -64,6 +64,7 @@ void acts_layout(struct acts *a, struct arena *mem, const struct model_shape *sh
 {
     const struct model_config *c = &sh->config;
     int64_t t = sh->max_tokens;
+    int64_t before = (int64_t)mem->used;
     *a = (struct acts){.shape = *sh, .layer = layer};
     struct block_acts shared = {0};
     int32_t first_kept = sh->train ? c->layers - sh->kept_layers : c->layers;
@@ -80,6 +81,7 @@ void acts_layout(struct acts *a, struct arena *mem, const struct model_shape *sh
     }
     a->x_out = sh->train ? take(mem, sh->residual, t, c->hidden) : x;
     a->h = take(mem, sh->type, t, c->hidden);
+    a->kept_bytes = (int64_t)mem->used - before;
     a->logits = take(mem, F32, sh->logit_rows, c->vocab);
     a->loss = take_f32(mem, t);
     a->scratch.ops = arena_take(mem, ops_bytes(sh));

@@ -33,10 +33,11 @@ struct acts {
     mat logits;               /* [R, V] f32 */
     struct block_scratch scratch;
     /* training */
-    mat dlogits; /* [R, V] in type; logits' memory when type is F32 */
-    mat dh;      /* [T, D] in type */
-    mat dx;      /* [T, D] residual's gradient, in residual's type */
-    float *loss; /* [T] weighted loss of each token */
+    mat dlogits;        /* [R, V] in type; logits' memory when type is F32 */
+    mat dh;             /* [T, D] in type */
+    mat dx;             /* [T, D] residual's gradient, in residual's type */
+    float *loss;        /* [T] weighted loss of each token */
+    int64_t kept_bytes; /* of what waits from the forward for the backward */
 };
 /* Lays out the pass's memory; run once to measure and once to place. layer is the caller's array of config.layers entries (host). */
 void acts_layout(struct acts *a, struct arena *mem, const struct model_shape *shape, struct block_acts *layer);

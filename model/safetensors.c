@@ -90,13 +90,30 @@ static bool check_cover(struct st_tensor *t, int32_t n, const unsigned char *dat
     return true;
 }
 
+struct st_blob {
+    struct file_map map;
+    char *heap; /* NULL: mapped */
+};
+
+static bool open_blob(struct st_blob *b, const char *path, struct err *e)
+{
+    size_t len = strlen(path), n;
+    *b = (struct st_blob){0};
+    if (len < 4 || strcmp(path + len - 4, ".zst"))
+        return file_map_open(&b->map, path, e);
+    b->heap = file_read(path, SIZE_MAX / 2, &n, e);
+    b->map = (struct file_map){(const unsigned char *)b->heap, n};
+    return b->heap != NULL;
+}
+
 static bool read_file(struct safetensors *s, const char *path, struct err *e)
 {
-    struct file_map m;
-    if (!file_map_open(&m, path, e))
+    struct st_blob blob;
+    if (!open_blob(&blob, path, e))
         return false;
-    s->map = xrealloc(s->map, sizeof *s->map * ((size_t)s->n_map + 1));
-    s->map[s->n_map++] = m;
+    s->blob = xrealloc(s->blob, sizeof *s->blob * ((size_t)s->n_blob + 1));
+    s->blob[s->n_blob++] = blob;
+    struct file_map m = blob.map;
     if (m.size < 8)
         return err_set(e, "%s: %zu bytes are no safetensors file", path, m.size);
     uint64_t header = 0;
@@ -205,10 +222,14 @@ void safetensors_close(struct safetensors *s)
 {
     for (int32_t i = 0; i < s->n; i++)
         free(s->at[i].name);
-    for (int32_t i = 0; i < s->n_map; i++)
-        file_map_close(&s->map[i]);
+    for (int32_t i = 0; i < s->n_blob; i++) {
+        if (s->blob[i].heap)
+            free(s->blob[i].heap);
+        else
+            file_map_close(&s->blob[i].map);
+    }
     free(s->at);
-    free(s->map);
+    free(s->blob);
     *s = (struct safetensors){0};
 }
 

@@ -13,14 +13,15 @@ struct st_tensor {
     const unsigned char *data; /* bytes of the mapped file */
     int64_t bytes;
 };
-/* An open file, or folder of shards, mapped read-only. */
+struct st_blob; /* a mapped file, or one decompressed into memory */
+/* An open file, or folder of shards. */
 struct safetensors {
     struct st_tensor *at; /* [n], sorted by name */
     int32_t n;
-    struct file_map *map; /* [n_map] */
-    int32_t n_map;
+    struct st_blob *blob; /* [n_blob] the files' bytes */
+    int32_t n_blob;
 };
-/* path: a .safetensors file, or a folder with model.safetensors, model.safetensors.index.json, or consolidated.safetensors. Headers that
+/* path: a .safetensors file (.zst: read into memory), or a folder with model.safetensors, model.safetensors.index.json, or consolidated.safetensors. Headers that
  * are oversized, broken, overlap, leave holes or go past the file are refused, by file and tensor. */
 bool safetensors_open(struct safetensors *s, const char *path, struct err *e);
 void safetensors_close(struct safetensors *s);

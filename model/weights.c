@@ -23,7 +23,7 @@ static void put(struct tensors w, const struct param *p, int64_t first, const fl
 }
 
 /* Host room for a piece of a tensor. */
-enum { PIECE = 1 << 22 };
+enum { PIECE = 1 << 19 };
 struct piece {
     float *f;
     uint16_t *h;
@@ -112,8 +112,7 @@ static bool check_shape(const struct param *p, const struct st_tensor *t, struct
                    want);
 }
 
-/* Finds the tensor of every parameter; to[i] for parameter i. */
-static bool match(const struct param_table *table, const struct safetensors *s, const struct st_tensor **to, struct err *e)
+bool weights_match(const struct param_table *table, const struct safetensors *s, const struct st_tensor **to, struct err *e)
 {
     bool tied = table->index[P_HEAD] < 0;
     for (int32_t i = 0; i < s->n; i++) {
@@ -140,7 +139,7 @@ bool weights_load(struct tensors w, struct tensors *master, const char *path, st
     if (!safetensors_open(&s, path, e))
         return false;
     const struct st_tensor **from = xcalloc((size_t)w.table->n, sizeof(struct st_tensor *));
-    bool ok = match(w.table, &s, from, e) || err_in(e, "%s", path);
+    bool ok = weights_match(w.table, &s, from, e) || err_in(e, "%s", path);
     if (ok) {
         struct piece b = piece_new();
         for (int32_t k = 0; k < w.table->n; k++) {
@@ -158,44 +157,40 @@ bool weights_load(struct tensors w, struct tensors *master, const char *path, st
     return ok;
 }
 
-/* The bytes of one parameter, in file_type, into the file. */
-static bool save_param(struct st_out *o, struct tensors w, const struct param *p, enum dtype file_type, struct piece b, struct err *e)
+void weights_read_tensors(void *from, const struct param *p, int64_t first, int64_t n, float *out)
 {
+    struct tensors w = *(const struct tensors *)from;
     enum dtype t = tensors_dtype(w, p);
-    bool ok = true;
-    for (int64_t first = 0; ok && first < p->n; first += PIECE) {
-        int64_t n = p->n - first < PIECE ? p->n - first : PIECE;
-        dev_get(t == F32 ? (void *)b.f : (void *)b.h, (char *)tensors_at(w, p) + first * dtype_size(t), (size_t)(n * dtype_size(t)));
-        if (t == F32 && file_type == BF16)
-            for (int64_t i = 0; i < n; i++)
-                b.h[i] = f32_to_bf16(b.f[i]);
-        if (t == BF16 && file_type == F32)
-            for (int64_t i = 0; i < n; i++)
-                b.f[i] = bf16_to_f32(b.h[i]);
-        ok = st_out_write(o, file_type == F32 ? (void *)b.f : (void *)b.h, (size_t)(n * dtype_size(file_type)), e);
-    }
-    return ok;
+    dev_get(out, (char *)tensors_at(w, p) + first * dtype_size(t), (size_t)(n * dtype_size(t)));
+    if (t == BF16) /* in place, from the last, so that nothing is overwritten before it is read */
+        for (int64_t i = n - 1; i >= 0; i--)
+            out[i] = bf16_to_f32(((const uint16_t *)(const void *)out)[i]);
 }
 
-bool weights_save_file(struct tensors w, int32_t first, int32_t last, const char *prefix, enum dtype file_type, const char *path,
-                       bool compress, struct err *e)
+static bool save_range(const struct param_table *t, int32_t begin, int32_t end, weights_read *read, void *from, enum dtype file_type,
+                       const char *path, bool compress, struct err *e)
 {
-    struct st_spec *spec = xcalloc((size_t)(last - first), sizeof *spec);
-    for (int32_t k = first; k < last; k++) {
-        const struct param *p = &w.table->param[k];
-        spec[k - first] = (struct st_spec){xprintf("%s%s", prefix, p->name), file_type == F32 ? "F32" : "BF16", p->ndim, {0}};
-        memcpy(spec[k - first].shape, p->shape, sizeof p->shape);
+    struct st_spec *spec = xcalloc((size_t)(end - begin), sizeof *spec);
+    for (int32_t k = begin; k < end; k++) {
+        const struct param *p = &t->param[k];
+        spec[k - begin] = (struct st_spec){p->name, file_type == F32 ? "F32" : "BF16", p->ndim, {0}};
+        memcpy(spec[k - begin].shape, p->shape, sizeof p->shape);
     }
     struct st_out *o = NULL;
-    bool ok = st_out_open(&o, path, spec, last - first, compress, e);
-    for (int32_t k = first; k < last; k++)
-        free((char *)spec[k - first].name);
+    bool ok = st_out_open(&o, path, spec, end - begin, compress, e);
     free(spec);
-    if (!ok)
-        return false;
     struct piece b = piece_new();
-    for (int32_t k = first; ok && k < last; k++)
-        ok = save_param(o, w, &w.table->param[k], file_type, b, e);
+    for (int32_t k = begin; ok && k < end; k++) {
+        const struct param *p = &t->param[k];
+        for (int64_t first = 0; ok && first < p->n; first += PIECE) {
+            int64_t n = p->n - first < PIECE ? p->n - first : PIECE;
+            read(from, p, first, n, b.f);
+            if (file_type == BF16)
+                for (int64_t i = 0; i < n; i++)
+                    b.h[i] = f32_to_bf16(b.f[i]);
+            ok = st_out_write(o, file_type == F32 ? (void *)b.f : (void *)b.h, (size_t)(n * dtype_size(file_type)), e);
+        }
+    }
     piece_free(b);
     if (ok)
         return st_out_commit(o, e);
@@ -203,9 +198,15 @@ bool weights_save_file(struct tensors w, int32_t first, int32_t last, const char
     return false;
 }
 
-bool weights_save(struct tensors w, const char *dir, enum dtype file_type, int64_t max_shard, struct err *e)
+bool weights_save_file(const struct param_table *t, weights_read *read, void *from, enum dtype file_type, const char *path, bool compress,
+                       struct err *e)
 {
-    const struct param_table *t = w.table;
+    return save_range(t, 0, t->n, read, from, file_type, path, compress, e);
+}
+
+bool weights_save(const struct param_table *t, weights_read *read, void *from, const char *dir, enum dtype file_type, int64_t max_shard,
+                  struct err *e)
+{
     int32_t *end = xmalloc(sizeof *end * (size_t)t->n), shards = 0; /* one past the last parameter of each shard */
     int64_t bytes = 0, all = 0;
     for (int32_t k = 0; k < t->n; k++) {
@@ -224,7 +225,7 @@ bool weights_save(struct tensors w, const char *dir, enum dtype file_type, int64
         char *name = shards == 1 ? xstrdup("model.safetensors") : xprintf("model-%05d-of-%05d.safetensors", i + 1, shards);
         char *path = xprintf("%s/%s", dir, name);
         int32_t first = i ? end[i - 1] : 0;
-        ok = weights_save_file(w, first, end[i], "", file_type, path, false, e);
+        ok = save_range(t, first, end[i], read, from, file_type, path, false, e);
         for (int32_t k = first; k < end[i]; k++)
             json_object_set_new(map, t->param[k].name, json_string(name));
         free(path);

@@ -12,10 +12,17 @@ void weights_random(struct tensors w, struct tensors *master, const struct model
 /* From a folder or file of safetensors, names as Hugging Face, mamba_ssm or Mistral spell them. A missing tensor, another shape or dtype
  * is refused by name; a tensor that the model does not have, too. */
 bool weights_load(struct tensors w, struct tensors *master, const char *path, struct err *e);
-/* One file of every tensor of w whose place is in [first, last) of the table, in file_type ("F32" or "BF16" for all), names prefixed.
- * Streams: one tensor in host memory at a time. compress: as zstd whatever the path's ending (optimizer files). */
-bool weights_save_file(struct tensors w, int32_t first, int32_t last, const char *prefix, enum dtype file_type, const char *path,
-                       bool compress, struct err *e);
+/* Where saving takes the numbers from: n of parameter p from the first-th on, as float32. */
+typedef void weights_read(void *from, const struct param *p, int64_t first, int64_t n, float *out);
+weights_read weights_read_tensors; /* from: a struct tensors */
+
+/* One file of all parameters, "F32" or "BF16" for all, a piece of a tensor in host memory at a time. compress: as zstd, whatever the
+ * path's ending. */
+bool weights_save_file(const struct param_table *t, weights_read *read, void *from, enum dtype file_type, const char *path, bool compress,
+                       struct err *e);
 /* model.safetensors in dir, or shards of at most max_shard bytes (0: one file) with model.safetensors.index.json. */
-bool weights_save(struct tensors w, const char *dir, enum dtype file_type, int64_t max_shard, struct err *e);
+bool weights_save(const struct param_table *t, weights_read *read, void *from, const char *dir, enum dtype file_type, int64_t max_shard,
+                  struct err *e);
+/* The tensor of every parameter in an open file or folder, to[t->n]; all there, of the right shapes and of readable types. */
+bool weights_match(const struct param_table *t, const struct safetensors *s, const struct st_tensor **to, struct err *e);
 #endif

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h> /* madvise */
+#include <sys/mman.h>     /* madvise */
+#include <sys/resource.h> /* getrusage */
 #include <unistd.h>
 
 /* Arenas align to 256 relative to their base. Big blocks start on a huge page: a pass over gigabytes of weights then misses the TLB
@@ -97,10 +98,25 @@ void dev_memory(size_t *free_bytes, size_t *total_bytes)
     *free_bytes = (size_t)avail;
 }
 
+/* What the process holds so far is the program and its libraries: callers ask before they take their arena. */
 size_t dev_library_bytes(void)
 {
-    return 0;
+    long long pages = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%lld %lld", &pages, &resident) != 2)
+        resident = 0;
+    if (f)
+        fclose(f);
+    return (size_t)(resident * sysconf(_SC_PAGESIZE));
 }
+
+size_t dev_used_bytes(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (size_t)u.ru_maxrss * 1024;
+}
+
 double dev_peak_flops(enum dtype t)
 {
     (void)t;

@@ -1,0 +1,27 @@
+/* train/memory.h - everything a run keeps on the device, laid out once; the plan is the same layout, measured. */
+#ifndef TRAIN_MEMORY_H
+#define TRAIN_MEMORY_H
+#include "model/model.h"
+
+struct memory {
+    struct tensors w, master, grads, exp_avg, exp_avg_sq; /* master is w when w is F32 */
+    struct acts acts;
+    struct pass batch[2]; /* the pass that runs and the next */
+    struct step_stats *stats;
+    /* bytes of each part, for the plan */
+    int64_t weights, gradients, optimizer, kept, scratch, batches, total;
+};
+struct memory_shape {
+    struct model_shape model;
+    enum dtype gradients; /* of matrices' gradients */
+};
+/* layer: the caller's array of config.layers entries. */
+void memory_layout(struct memory *m, struct arena *mem, const struct param_table *t, const struct memory_shape *s,
+                   struct block_acts *layer);
+/* One batch: the tables and ids of a pass, on the host and on the device alike. */
+void batch_layout(struct pass *p, struct arena *mem, const struct model_shape *s);
+/* Bytes in all with kept_layers as in s. */
+int64_t memory_total(const struct param_table *t, const struct memory_shape *s);
+/* The most layers whose activations can be kept within budget bytes; -1: not even none. */
+int32_t memory_fit(const struct param_table *t, struct memory_shape s, int64_t budget);
+#endif

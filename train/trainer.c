@@ -1,0 +1,298 @@
+/* train/trainer.c - the training loop. */
+#include "train/trainer.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "kernels/device.h"
+#include "model/weights.h"
+#include "train/checkpoint.h"
+#include "train/metrics.h"
+#include "train/setup.h"
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_SKIPPED_IN_ROW = 10 };
+
+struct trainer {
+    struct setup u;
+    struct memory mem;
+    struct block_acts *layer;
+    void *device, *host[2]; /* the run's arena; pinned host blocks of the two batches */
+    size_t batch_bytes;
+    struct pass host_pass[2];
+    struct batch fill; /* the loader's view of the block being filled */
+    int32_t *doc_len;
+    int next; /* block that holds the next pass */
+    struct progress_state at;
+    struct metrics *metrics;
+};
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int signal)
+{
+    stop_signal = signal;
+}
+
+static void allocate(struct trainer *t)
+{
+    struct arena mem = {0};
+    t->layer = xcalloc((size_t)t->u.config.layers, sizeof *t->layer);
+    memory_layout(&t->mem, &mem, &t->u.table, &t->u.shape, t->layer);
+    mem = (struct arena){dev_alloc(mem.used), mem.used, 0};
+    t->device = mem.base;
+    memory_layout(&t->mem, &mem, &t->u.table, &t->u.shape, t->layer);
+
+    struct arena batch = {0};
+    batch_layout(&t->host_pass[0], &batch, &t->u.shape.model);
+    t->batch_bytes = batch.used;
+    for (int i = 0; i < 2; i++) {
+        t->host[i] = dev_host_alloc(t->batch_bytes);
+        struct arena a = {t->host[i], t->batch_bytes, 0};
+        batch_layout(&t->host_pass[i], &a, &t->u.shape.model);
+    }
+    t->doc_len = xmalloc(sizeof *t->doc_len * (size_t)t->u.shape.model.max_docs);
+}
+
+/* Fills the other block with pass p of a step and sends it on its way. */
+static void fetch(struct trainer *t, const struct loader *l, int64_t step, int64_t p)
+{
+    int i = t->next ^= 1;
+    struct pass *h = &t->host_pass[i];
+    struct batch b = {.ids = h->ids, .target = h->target, .weight = h->weight, .doc_len = t->doc_len};
+    loader_pass(l, step, p, 0, 1, t->u.settings->micro_rows, &b);
+    seqs_plan(&h->s, b.doc_len, b.docs, NULL);
+    must(h->s.tokens == b.tokens);
+    /* Both blocks are one layout from their first table on. */
+    dev_prefetch(t->mem.batch[i].s.start, h->s.start, t->batch_bytes);
+}
+
+static void run_pass(struct trainer *t)
+{
+    struct memory *m = &t->mem;
+    dev_prefetch_wait();
+    struct pass p = pass_on(&t->host_pass[t->next], &m->batch[t->next]);
+    struct model_state none = {0};
+    model_forward(&m->acts, m->w, &p, none);
+    model_loss(&m->acts, m->w, &p, true, m->grads);
+    sum_add(&m->stats->loss, m->acts.loss, p.s.tokens, m->acts.scratch.ops);
+    model_backward(&m->acts, m->w, m->grads, &p, NULL, NULL);
+}
+
+static void update(struct trainer *t, const struct optim_settings *o, double lr)
+{
+    struct memory *m = &t->mem;
+    struct adamw a = {(float)lr, (float)o->betas[0], (float)o->betas[1], (float)o->eps, 0, t->at.updates + 1};
+    for (int32_t k = 0; k < t->u.table.n; k++) {
+        const struct param *p = &t->u.table.param[k];
+        sumsq_add(&m->stats->sumsq, mat_make(tensors_at(m->grads, p), tensors_dtype(m->grads, p), p->rows, p->cols), m->acts.scratch.ops);
+    }
+    step_finish(m->stats, (float)o->grad_clip);
+    for (int32_t k = 0; k < t->u.table.n; k++) {
+        const struct param *p = &t->u.table.param[k];
+        void *low = m->w.base == m->master.base ? NULL : tensors_at(m->w, p);
+        a.decay = p->decay ? (float)o->weight_decay : 0;
+        adamw_step(tensors_at(m->master, p), low && p->matrix ? low : NULL, tensors_at(m->exp_avg, p), tensors_at(m->exp_avg_sq, p),
+                   tensors_at(m->grads, p), tensors_dtype(m->grads, p), p->n, a, m->stats);
+        if (low && !p->matrix) /* vectors are f32 in both copies */
+            dev_copy(low, tensors_at(m->master, p), sizeof(float) * (size_t)p->n);
+    }
+}
+
+static void zero(struct tensors t)
+{
+    dev_zero(t.base, (size_t)t.table->bytes[t.dtype]);
+}
+
+static bool save(struct trainer *t, struct err *e)
+{
+    const struct settings *s = t->u.settings;
+    struct checkpoint_parts parts = {&t->u.config, t->mem.master, t->mem.exp_avg, t->mem.exp_avg_sq, t->u.tokenizer, s->compress == 1};
+    double begin = log_now();
+    if (!checkpoint_save(s->run_dir, &parts, &t->at, s->keep, e))
+        return false;
+    log_line("saved %s/step_%06lld in %.1f s", s->run_dir, (long long)t->at.step, log_now() - begin);
+    return true;
+}
+
+/* One optimizer step of phase i: all its passes, the update, the report. */
+static bool step(struct trainer *t, int64_t i, struct err *e)
+{
+    const struct settings *s = t->u.settings;
+    const struct phase_settings *p = settings_phase(s, i);
+    const struct loader *l = t->u.phase[i];
+    int64_t n = t->at.phase_step, steps = loader_steps(l), passes = loader_passes(l, n, 0, 1, s->micro_rows);
+    int64_t rows, tokens, learnt;
+    double begin = log_now(), lr = schedule_lr(&p->optim, n, steps);
+
+    dev_zero(t->mem.stats, sizeof *t->mem.stats);
+    zero(t->mem.grads);
+    for (int64_t k = 0; k < passes; k++) {
+        run_pass(t);
+        if (k + 1 < passes)
+            fetch(t, l, n, k + 1);
+    }
+    update(t, &p->optim, lr);
+    if (n + 1 < steps)
+        fetch(t, l, n + 1, 0);
+    loader_step(l, n, &rows, &tokens, &learnt);
+
+    struct step_stats stats;
+    char described[512] = "";
+    dev_get(&stats, t->mem.stats, sizeof stats);
+    bool skipped = isnan(stats.scale);
+    if (skipped)
+        loader_describe(l, n, described, sizeof described);
+    t->at.updates += !skipped;
+    t->at.skipped += skipped;
+    t->at.skipped_in_row = skipped ? t->at.skipped_in_row + 1 : 0;
+    t->at.step++;
+    t->at.phase_step++;
+    t->at.tokens += tokens;
+    double seconds = log_now() - begin, peak = dev_peak_flops((enum dtype)s->precision);
+    struct step_report r = {.step = t->at.step,
+                            .total_steps = t->u.total_steps,
+                            .phase_step = n + 1,
+                            .phase_steps = steps,
+                            .phase = p->name,
+                            .loss = stats.loss,
+                            .grad_norm = stats.grad_norm,
+                            .lr = lr,
+                            .tokens = t->at.tokens,
+                            .step_tokens = tokens,
+                            .learnt_tokens = learnt,
+                            .step_s = seconds,
+                            .mem_gib = (double)dev_used_bytes() / (1024.0 * 1024 * 1024),
+                            .mfu = peak > 0 ? 6.0 * (double)t->u.table.weights * (double)tokens / seconds / peak : NAN,
+                            .skipped = skipped,
+                            .rows = described};
+    bool show = t->at.step % s->log_every == 0 || n + 1 == steps;
+    if (!metrics_step(t->metrics, &r, show, e))
+        return false;
+    if (t->at.skipped_in_row >= MOST_SKIPPED_IN_ROW)
+        return err_set(
+            e,
+            "step %lld: %d steps in a row without finite loss and gradients; the last good checkpoint is untouched: lower optim.lr "
+            "or look at the rows named above",
+            (long long)t->at.step, MOST_SKIPPED_IN_ROW);
+    return true;
+}
+
+static bool run_phase(struct trainer *t, int64_t i, struct err *e)
+{
+    const struct settings *s = t->u.settings;
+    const struct phase_settings *p = settings_phase(s, i);
+    const struct loader *l = t->u.phase[i];
+    int64_t steps = loader_steps(l);
+    if (t->at.phase_step == 0 && i > 0 && p->reset_optimizer) {
+        zero(t->mem.exp_avg);
+        zero(t->mem.exp_avg_sq);
+        t->at.updates = 0;
+    }
+    snprintf(t->at.data_digest, sizeof t->at.data_digest, "%s", loader_digest(l));
+    if (t->at.phase_step < steps)
+        fetch(t, l, t->at.phase_step, 0);
+    while (t->at.phase_step < steps) {
+        if (!step(t, i, e))
+            return false;
+        t->at.phase_end = t->at.phase_step == steps;
+        if ((t->at.phase_end || stop_signal || t->at.step % s->save_every == 0) && !save(t, e))
+            return false;
+        if (stop_signal)
+            return true;
+    }
+    return true;
+}
+
+/* Weights and position: from a checkpoint of this run, from elsewhere, or new. */
+static bool start(struct trainer *t, enum resume resume, struct err *e)
+{
+    const struct settings *s = t->u.settings;
+    char *from = resume == RESUME_NEVER ? NULL : checkpoint_newest(s->run_dir);
+    bool ok = true;
+    if (from) {
+        ok = checkpoint_load(from, t->mem.w, &t->mem.master, t->mem.exp_avg, t->mem.exp_avg_sq, &t->at, e);
+        if (ok && (t->at.phase >= s->phases.n || t->at.phase_step > loader_steps(t->u.phase[t->at.phase])))
+            ok = err_set(e, "%s: it stands at step %lld of phase %lld, which these settings do not have; give a new run_dir", from,
+                         (long long)t->at.phase_step, (long long)t->at.phase);
+        if (ok && strcmp(t->at.data_digest, loader_digest(t->u.phase[t->at.phase])))
+            ok = err_set(
+                e, "%s: the data, their order or the batch of phase %s changed since it was written; restore them or give a new run_dir",
+                from, settings_phase(s, t->at.phase)->name);
+        if (ok)
+            log_line("resuming from %s (step %lld of %lld)", from, (long long)t->at.step, (long long)t->u.total_steps);
+        free(from);
+    } else if (resume == RESUME_MUST) {
+        ok = err_set(e, "%s: no whole checkpoint to resume from; drop --resume must to start anew", s->run_dir);
+    } else if (!strcmp(s->model_weights, "random")) {
+        weights_random(t->mem.w, &t->mem.master, &t->u.config, (uint64_t)s->seed);
+    } else {
+        ok = weights_load(t->mem.w, &t->mem.master, s->model_weights, e);
+    }
+    return ok;
+}
+
+static bool write_config(const struct settings *s, struct err *e)
+{
+    char *path = xprintf("%s/config.json", s->run_dir);
+    json_t *o = conf_to_json(s, settings_table);
+    bool ok = json_write_path(path, o, e);
+    json_decref(o);
+    free(path);
+    return ok;
+}
+
+static bool run(struct trainer *t, enum resume resume, struct err *e)
+{
+    const struct settings *s = t->u.settings;
+    if (resume == RESUME_NEVER) {
+        char *old = checkpoint_newest(s->run_dir);
+        if (old) {
+            err_set(e, "%s: there is a checkpoint already (%s); give a new run_dir, remove it, or resume", s->run_dir, old);
+            free(old);
+            return false;
+        }
+    }
+    if (!setup_open(&t->u, s, false, e) || !file_mkdirs(s->run_dir, e) || !checkpoint_clean(s->run_dir, e))
+        return false;
+    allocate(t);
+    if (!start(t, resume, e) || !write_config(s, e) || !metrics_open(&t->metrics, s->run_dir, t->at.step, s->tensorboard, e))
+        return false;
+    log_line("%lld weights, %lld steps in %lld phases, %.2f GiB planned, %d of %d layers keep their activations",
+             (long long)t->u.table.weights, (long long)t->u.total_steps, (long long)s->phases.n,
+             (double)(t->mem.total + t->u.library_bytes) / (1024.0 * 1024 * 1024), t->u.shape.model.kept_layers, t->u.config.layers);
+    for (int64_t i = t->at.phase; i < s->phases.n && !stop_signal; i++) {
+        if (i > t->at.phase) {
+            t->at.phase = i;
+            t->at.phase_step = 0;
+        }
+        t->at.phase_end = false;
+        if (!run_phase(t, i, e))
+            return false;
+    }
+    if (stop_signal)
+        log_line("stopped by %s at step %lld of %lld; run the same command to go on", stop_signal == SIGTERM ? "SIGTERM" : "SIGINT",
+                 (long long)t->at.step, (long long)t->u.total_steps);
+    else if (t->at.skipped)
+        log_line("%lld steps were skipped", (long long)t->at.skipped);
+    return true;
+}
+
+bool trainer_run(const struct settings *s, enum resume resume, struct err *e)
+{
+    struct trainer t = {.u.settings = s};
+    struct sigaction on = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &on, NULL);
+    sigaction(SIGINT, &on, NULL);
+    bool ok = run(&t, resume, e);
+    metrics_close(t.metrics);
+    dev_free(t.device);
+    dev_host_free(t.host[0]);
+    dev_host_free(t.host[1]);
+    free(t.layer);
+    free(t.doc_len);
+    setup_close(&t.u);
+    return ok;
+}

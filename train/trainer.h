@@ -1,0 +1,13 @@
+/* train/trainer.h - a training run: set up, resume, the loop over phases and steps. */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+#include "core/err.h"
+#include "train/settings.h"
+
+enum resume { RESUME_AUTO, RESUME_NEVER, RESUME_MUST };
+
+/* Runs to the end, or to SIGTERM/SIGINT (a full checkpoint, then true). */
+bool trainer_run(const struct settings *s, enum resume resume, struct err *e);
+/* Prints the memory of the run to standard output, part by part, beside what is free, and which settings would change it. */
+bool trainer_plan(const struct settings *s, struct err *e);
+#endif
