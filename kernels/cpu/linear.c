@@ -38,14 +38,17 @@ typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias))
 
 enum { TILE_OUT = 4, TILE_ROWS = 4 };
 
+/* The sum of the lanes, halves added to halves: by vectors of 16, 8, 4 and 2 floats where the compiler has them. */
 static inline float lane_sum(vec v)
 {
-    float s[LANES];
-    memcpy(s, &v, sizeof s);
-    for (int width = LANES / 2; width > 0; width /= 2)
+    typedef float vec4 __attribute__((vector_size(16)));
+    vec4 part[LANES / 4];
+    memcpy(part, &v, sizeof v);
+    for (int width = LANES / 8; width > 0; width /= 2)
         for (int i = 0; i < width; i++)
-            s[i] += s[i + width];
-    return s[0];
+            part[i] += part[i + width];
+    vec4 s = part[0] + __builtin_shuffle(part[0], (__attribute__((vector_size(16))) int){2, 3, 0, 1});
+    return s[0] + s[1];
 }
 
 /* The first n < LANES floats, then zeros. */
@@ -58,8 +61,9 @@ static inline vec load_part(const float *p, int64_t n)
     return v;
 }
 
-/* y[i][o] = dot(x[i], w[o]) + add[i][o] for outs x rows of them; both are constants where this is inlined, so acc is registers. */
-static inline __attribute__((always_inline)) void tile(int rows, int outs, float *y, int64_t ldy, const float *x, int64_t ldx,
+/* y[i][o] = dot(x[i], w[o]) + add[i][o] for outs x rows of them; both are constants where this is inlined, so acc is registers. ahead:
+ * the next stripe's weights are asked for, since the hardware's prefetch starts anew at every short row. */
+static inline __attribute__((always_inline)) void tile(bool ahead, int rows, int outs, float *y, int64_t ldy, const float *x, int64_t ldx,
                                                        const float *w, int64_t ldw, const float *add, int64_t lda, int64_t n)
 {
     vec acc[TILE_ROWS][TILE_OUT] = {{{0}}};
@@ -69,6 +73,10 @@ static inline __attribute__((always_inline)) void tile(int rows, int outs, float
 #pragma GCC unroll 4
         for (int o = 0; o < outs; o++)
             vw[o] = *(const vec *)(w + o * ldw + k);
+        if (ahead)
+#pragma GCC unroll 4
+            for (int o = 0; o < outs; o++)
+                __builtin_prefetch(w + (o + TILE_OUT) * ldw + k);
 #pragma GCC unroll 4
         for (int i = 0; i < rows; i++) {
             vec vx = *(const vec *)(x + i * ldx + k);
@@ -95,15 +103,24 @@ static inline __attribute__((always_inline)) void stripe(int outs, float *y, int
                                                          int64_t ldw, const float *add, int64_t lda, int64_t rows, int64_t n)
 {
     int64_t i = 0;
+    if (rows >= TILE_ROWS) { /* the first tile meets the weights in memory, the others in the cache */
+        tile(true, TILE_ROWS, outs, y, ldy, x, ldx, w, ldw, add, lda, n);
+        i = TILE_ROWS;
+    } else {
+        tile(true, 1, outs, y, ldy, x, ldx, w, ldw, add, lda, n);
+        i = 1;
+    }
     for (; i + TILE_ROWS <= rows; i += TILE_ROWS)
-        tile(TILE_ROWS, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
+        tile(false, TILE_ROWS, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
     for (; i < rows; i++)
-        tile(1, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
+        tile(false, 1, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
 }
 
 void linear_step(mat y, mat x, mat w, mat add)
 {
     must(x.dtype == F32 && w.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
+    if (x.rows == 0)
+        return;
     const float *px = x.data, *pw = w.data, *pa = add.data;
     float *py = y.data;
     int64_t outs = w.rows, n = w.cols, stripes = (outs + TILE_OUT - 1) / TILE_OUT;
