@@ -78,6 +78,19 @@ template <int V> static __device__ __forceinline__ void vec_write(float *p, cons
         r.word[i] = __float_as_uint(f[i]);
     *reinterpret_cast<decltype(r.bits) *>(p) = r.bits;
 }
+/* V f32 values of any V: weights and partial sums that go with vectors of a narrower type. */
+template <int V> static __device__ __forceinline__ void floats_read(float (&f)[V], const float *p)
+{
+    constexpr int W = V < 4 ? V : 4;
+#pragma unroll
+    for (int i = 0; i < V; i += W) {
+        float part[W];
+        vec_read<float, W>(part, p + i);
+#pragma unroll
+        for (int j = 0; j < W; j++)
+            f[i + j] = part[j];
+    }
+}
 /* Rounds to nearest even. */
 template <int V> static __device__ __forceinline__ void vec_write(bf16 *p, const float (&f)[V])
 {
@@ -91,6 +104,19 @@ template <int V> static __device__ __forceinline__ void vec_write(bf16 *p, const
             r.word[i / 2] = *reinterpret_cast<unsigned *>(&two);
         }
         *reinterpret_cast<decltype(r.bits) *>(p) = r.bits;
+    }
+}
+
+template <int V> static __device__ __forceinline__ void floats_write(float *p, const float (&f)[V])
+{
+    constexpr int W = V < 4 ? V : 4;
+#pragma unroll
+    for (int i = 0; i < V; i += W) {
+        float part[W];
+#pragma unroll
+        for (int j = 0; j < W; j++)
+            part[j] = f[i + j];
+        vec_write(p + i, part);
     }
 }
 
