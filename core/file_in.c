@@ -212,7 +212,7 @@ void file_map_close(struct file_map *m)
 struct lines {
     struct file_in *in;
     char *text;            /* read ahead: the bytes from .. to are not handed out yet */
-    size_t from, to, room; /* room leaves one byte for the NUL after a last line without newline */
+    size_t from, to, room; /* the end is found by a read that had room for more: so there is room for the NUL */
     int64_t number;
     bool end;
 };
@@ -226,7 +226,7 @@ bool lines_open(struct lines **out, const char *path, struct err *e)
     struct lines *l = xcalloc(1, sizeof *l);
     l->in = in;
     l->room = TEXT_PIECE;
-    l->text = xmalloc(l->room + 1);
+    l->text = xmalloc(l->room);
     *out = l;
     return true;
 }
@@ -243,7 +243,7 @@ int lines_next(struct lines *l, char **line, size_t *n, struct err *e)
             l->to = looked;
         }
         if (l->to == l->room)
-            l->text = xrealloc(l->text, (l->room *= 2) + 1);
+            l->text = xrealloc(l->text, l->room *= 2);
         size_t got;
         if (!file_in_read(l->in, l->text + l->to, l->room - l->to, &got, e))
             return -1;
