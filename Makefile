@@ -37,36 +37,36 @@ else
 $(error BACKEND is cpu or cuda, not '$(BACKEND)')
 endif
 
-OBJ = $(patsubst %,$(BUILD)/%.o,$(C_SRC) $(CXX_SRC) $(KERNEL_SRC))
+OBJ = $(patsubst %,$(BUILD)/obj/%.o,$(C_SRC) $(CXX_SRC) $(KERNEL_SRC))
 LIB = $(BUILD)/libpromptcot.a
 
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
-$(BUILD)/%.c.o: %.c
+$(BUILD)/obj/%.c.o: %.c
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -fopenmp $(WARN) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
-$(BUILD)/%.cc.o: %.cc
+$(BUILD)/obj/%.cc.o: %.cc
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 -fopenmp -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -c $< -o $@
-$(BUILD)/%.cu.o: %.cu
+$(BUILD)/obj/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCCFLAGS) -I. -MMD -MP -c $< -o $@
 $(LIB): $(OBJ)
 	@rm -f $@
 	ar rcs $@ $^
 
-$(BUILD)/prepare: $(BUILD)/data/prepare.c.o $(LIB)
-$(BUILD)/train: $(BUILD)/train/train.c.o $(LIB)
-$(BUILD)/export: $(BUILD)/train/export.c.o $(LIB)
-$(BUILD)/generate: $(BUILD)/infer/generate.c.o $(LIB)
-$(BUILD)/score: $(BUILD)/infer/score.c.o $(LIB)
-$(BUILD)/report: $(BUILD)/infer/report.c.o $(LIB)
-$(BUILD)/synth: $(BUILD)/data/synth_main.c.o $(LIB)
+$(BUILD)/prepare: $(BUILD)/obj/data/prepare.c.o $(LIB)
+$(BUILD)/train: $(BUILD)/obj/train/train.c.o $(LIB)
+$(BUILD)/export: $(BUILD)/obj/train/export.c.o $(LIB)
+$(BUILD)/generate: $(BUILD)/obj/infer/generate.c.o $(LIB)
+$(BUILD)/score: $(BUILD)/obj/infer/score.c.o $(LIB)
+$(BUILD)/report: $(BUILD)/obj/infer/report.c.o $(LIB)
+$(BUILD)/synth: $(BUILD)/obj/data/synth_main.c.o $(LIB)
 $(addprefix $(BUILD)/,$(PROGRAMS)):
 	$(CXX) -fopenmp $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # Test and bench programs; test_x.c may use helpers in tests/ref_*.c (the double-precision references).
-$(BUILD)/tests/%: $(BUILD)/tests/%.c.o $(patsubst %,$(BUILD)/%.o,$(wildcard tests/ref_*.c)) $(LIB)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.c.o $(patsubst %,$(BUILD)/obj/%.o,$(wildcard tests/ref_*.c)) $(LIB)
 	$(CXX) -fopenmp $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 tests: all $(addprefix $(BUILD)/tests/,$(TESTS) $(BENCHES))

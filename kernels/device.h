@@ -40,8 +40,9 @@ void dev_copy(void *dst, const void *src, size_t bytes); /* device to device */
 void dev_put(void *dst, const void *host, size_t bytes); /* host may be reused at once */
 void dev_get(void *host, const void *src, size_t bytes); /* waits for the work before it */
 void dev_sync(void);                                     /* waits for all work; dies when any of it failed */
-/* A copy of pinned host memory beside the compute queue; the compute work queued after dev_prefetch_wait() sees it. host may not be
- * reused, nor dst be in use by queued work, before that. */
+/* A copy of pinned host memory beside the compute queue; the compute work queued after dev_prefetch_wait() sees it, and host may be
+ * filled again. dst may still be in use by work queued before the last dev_prefetch_wait(): the copy waits for that. So two blocks
+ * suffice: wait, queue the work on one, fill and prefetch the other. */
 void dev_prefetch(void *dst, const void *pinned_host, size_t bytes);
 void dev_prefetch_wait(void);
 

@@ -16,6 +16,7 @@ static struct {
     int index;
     cudaStream_t compute, copy;
     cudaEvent_t start, stop; /* of the timer */
+    cudaEvent_t fence;       /* the compute work queued before the last dev_prefetch_wait() */
     cudaDeviceProp prop;
     int clock_khz, driver;
     size_t library_bytes;
@@ -104,6 +105,7 @@ bool dev_open(int index, struct err *e)
     cuda_ok(cudaStreamCreateWithFlags(&dev.copy, cudaStreamNonBlocking));
     cuda_ok(cudaEventCreate(&dev.start));
     cuda_ok(cudaEventCreate(&dev.stop));
+    cuda_ok(cudaEventCreateWithFlags(&dev.fence, cudaEventDisableTiming));
     cuda_ok(cudaDeviceGetAttribute(&dev.clock_khz, cudaDevAttrClockRate, index));
     for (int i = 0; i < STAGES; i++) {
         cuda_ok(cudaMallocHost((void **)&dev.stage[i], STAGE_BYTES));
@@ -153,6 +155,13 @@ size_t dev_library_bytes(void)
 {
     /* Before a device is opened (a plan made elsewhere): what an H100 showed, rounded up. */
     return dev.open ? dev.library_bytes : (size_t)640 << 20;
+}
+
+size_t dev_used_bytes(void)
+{
+    size_t free_bytes, total;
+    dev_memory(&free_bytes, &total);
+    return total - free_bytes;
 }
 
 double dev_peak_flops(enum dtype t)
@@ -261,13 +270,16 @@ void dev_sync(void)
     must(dev.open);
     cuda_ok(cudaStreamSynchronize(dev.compute));
     cuda_ok(cudaStreamSynchronize(dev.copy));
+    cuda_ok(cudaEventRecord(dev.fence, dev.compute));
 }
 
 void dev_prefetch(void *dst, const void *pinned_host, size_t bytes)
 {
     must(dev.open);
-    if (bytes)
-        cuda_ok(cudaMemcpyAsync(dst, pinned_host, bytes, cudaMemcpyHostToDevice, dev.copy));
+    if (!bytes)
+        return;
+    cuda_ok(cudaStreamWaitEvent(dev.copy, dev.fence, 0));
+    cuda_ok(cudaMemcpyAsync(dst, pinned_host, bytes, cudaMemcpyHostToDevice, dev.copy));
 }
 
 void dev_prefetch_wait(void)
