@@ -6,6 +6,10 @@
  *
  * A token is learnt when its mask bit is set; it can be a target only when a token of its document stands before it, so learnt counts
  * leave out the first token of each document.
+ *
+ * The sections are not compressed: a loader jumps to any document at any step, and the mapping then costs a page, shared by all ranks of
+ * a host. zstd -3 would make real ids (32768-piece vocabulary; textbooks, worked problems, code) 2.2 to 2.9 times smaller, from 2 bytes a
+ * token to 0.7-0.9, too little to be worth a table of blocks and a decompressed copy in every process.
  */
 #ifndef DATA_TOKFILE_H
 #define DATA_TOKFILE_H
