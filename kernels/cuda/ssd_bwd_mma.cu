@@ -1,0 +1,481 @@
+/* kernels/cuda/ssd_bwd_mma.cu - SSD backward on tensor cores: bf16, P = 64, N = 64 or 128.
+ *
+ * For a tile of 64 tokens that the state S enters and whose leaving state has the gradient R, with cum counted from the tile's start,
+ * e_i = exp(cum_i), f_j = exp(cum_end - cum_j), L_ij = exp(cum_i - cum_j) for j <= i and else 0, G_ij = C_i . B_j:
+ *     dG_ij = (dy_i . x_j) L_ij dt_j
+ *     du_j  = f_j R B_j + sum_i G_ij L_ij dy_i          gradient of dt_j x_j; dx_j = dt_j du_j + D dy_j
+ *     dC_i  = sum over heads of e_i S^T dy_i   + sum_j (sum over heads of dG_ij) B_j
+ *     dB_j  = sum over heads of dt_j f_j R^T x_j + sum_i (sum over heads of dG_ij) C_i
+ *     dS    = e_end R + sum_i e_i dy_i (outer) C_i      the R of the tile before
+ * The gradient of the log decay of step t is what crosses it: pairs j < t <= i inside the tile (dG_ij G_ij), the entering state's share
+ * in outputs i >= t, the leaving state's share of inputs j < t, and the part of the state that passes through, e_end <S, R>. Row and
+ * column sums of the pairs are taken from the same float32 numbers, so their difference loses nothing but rounding at the tile's scale;
+ * sums like y . dy, which cancel across the whole sequence, are never formed.
+ */
+#include "kernels/cuda/ssd_tile.cuh"
+
+namespace
+{
+struct bwd_kernel_args {
+    tokens<bf16> x, B, C, dy, dx, dB, dC, ddt;
+    const float *A_log, *D, *dt, *cum;
+    const bf16 *kept; /* states at chunk boundaries */
+    bf16 *S, *R;      /* [chunk][per_chunk - 1], [chunk][per_chunk], [H, P, N]: counted from the slice's first chunk */
+    const float *carry_in;
+    float *carry_out, *partial;
+    struct ssd_dims d;
+    struct seqs s;
+    int chunk0, chunk1, per_chunk;
+};
+
+/* --- Steps 1 and 2: a state, or a state's gradient, walking over tiles --- */
+constexpr int WALK_STAGES = 3;
+template <int N> struct walk_shared {
+    bf16 u[WALK_STAGES][TILE * HEADDIM], v[WALK_STAGES][TILE * N];
+    bf16 us[TILE * HEADDIM];
+    tile_steps steps[WALK_STAGES];
+};
+
+/* Not REVERSE: the states entering tiles 1.. of chunk blockIdx / H, from the one kept at its start: u = x, v = B.
+ * REVERSE: the gradients of the states leaving the tiles of document blockIdx / H in this slice, from the last to the first: u = dy, v = C. */
+template <int N, bool REVERSE> __global__ void __launch_bounds__(THREADS, 2) walk_kernel(bwd_kernel_args a)
+{
+    constexpr int NI = N / 32;
+    constexpr int64_t STATE = HEADDIM * N;
+    walk_shared<N> &sh = *(walk_shared<N> *)shared_block();
+    const int heads = a.d.heads, unit = blockIdx.x / heads, head = blockIdx.x % heads, group = head / (heads / a.d.groups);
+    const int warp = threadIdx.x >> 5, m = (warp & 1) * 32, n = (warp >> 1) * (N / 4);
+    int lo = a.chunk0 + unit, hi = lo + 1;
+    bool goes_on = true, came_from = false; /* the document after chunk hi - 1, before chunk lo */
+    if (REVERSE) {
+        lo = max(a.s.first_chunk[unit], a.chunk0);
+        hi = min(a.s.first_chunk[unit + 1], a.chunk1);
+        if (lo >= hi)
+            return;
+        goes_on = hi < a.s.first_chunk[unit + 1];
+        came_from = lo > a.s.first_chunk[unit];
+    }
+    const int n_tile = tiles_of(a.s, lo, hi, TILE);
+    const int n_update = came_from ? n_tile : n_tile - 1; /* nobody wants what follows the last tile otherwise */
+    const tokens<bf16> u = REVERSE ? a.dy : a.x, v = REVERSE ? a.C : a.B;
+
+    auto fetch = [&](int i) {
+        if (i < n_update) {
+            const int tile = REVERSE ? n_tile - 1 - i : i, stage = i % WALK_STAGES;
+            const tile_place at = place_of(a.s, lo + tile / a.per_chunk, tile % a.per_chunk, TILE);
+            tile_copy<HEADDIM>(sh.u[stage], u.row(at.row) + head * HEADDIM, u.ld, at.len);
+            tile_copy<N>(sh.v[stage], v.row(at.row) + group * N, v.ld, at.len);
+            const int64_t step = at.row * heads + head;
+            steps_copy(&sh.steps[stage], a.dt + step, a.cum + step, heads, at.len, tile % a.per_chunk == 0);
+        }
+        copies_commit();
+    };
+    for (int i = 0; i < WALK_STAGES - 1; i++)
+        fetch(i);
+
+    float S[2][NI][4];
+    const float *carry = a.carry_in + head * STATE;
+    const bf16 *kept = a.kept + ((int64_t)lo * heads + head) * STATE;
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+#pragma unroll
+        for (int j = 0; j < NI; j++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const int o = (m + 16 * i + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
+                float2 f = make_float2(0, 0);
+                if (REVERSE) {
+                    if (goes_on)
+                        f = *(const float2 *)(carry + o);
+                } else {
+                    const uint32_t b = *(const uint32_t *)(kept + o);
+                    f = make_float2(low2(b), high2(b));
+                }
+                S[i][j][2 * half] = f.x, S[i][j][2 * half + 1] = f.y;
+            }
+
+    for (int i = 0; i < n_tile; i++) {
+        const int tile = REVERSE ? n_tile - 1 - i : i, stage = i % WALK_STAGES;
+        if (REVERSE || i > 0) {
+            const int64_t index = (int64_t)(lo - a.chunk0) * a.per_chunk + tile;
+            bf16 *to = (REVERSE ? a.R + (index * heads + head) * STATE
+                                : a.S + (((int64_t)unit * (a.per_chunk - 1) + tile - 1) * heads + head) * STATE);
+#pragma unroll
+            for (int k = 0; k < 2; k++)
+                put_rows(S[k], [&](int row, int col, uint4 piece) { *(uint4 *)(to + (m + 16 * k + row) * N + n + col) = piece; });
+        }
+        if (i == n_update)
+            break;
+        copies_wait<WALK_STAGES - 2>();
+        __syncthreads();
+        fetch(i + WALK_STAGES - 1);
+        const tile_steps &steps = sh.steps[stage];
+        tile_scale(sh.us, sh.u[stage], [&](int row) {
+            return REVERSE ? __expf(steps.before(row)) : steps.dt[row] * __expf(steps.after(row));
+        });
+        __syncthreads();
+        scale(S, __expf(steps.before(TILE - 1)));
+        warp_product<true, HEADDIM, false, N>(S, sh.us, m, sh.v[stage], n, 0, TILE);
+    }
+    if (REVERSE && came_from) {
+        float *to = a.carry_out + head * STATE;
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+#pragma unroll
+            for (int j = 0; j < NI; j++)
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    const int o = (m + 16 * i + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
+                    *(float2 *)(to + o) = make_float2(S[i][j][2 * half], S[i][j][2 * half + 1]);
+                }
+    }
+}
+
+/* --- Step 3: the gradients of a tile, head after head of a group --- */
+
+/* Per-token sums of one head, each in as many parts as warps share them. */
+struct head_sums {
+    float pair_row[2][TILE]; /* sum over j < i of dG_ij G_ij */
+    float pair_col[4][TILE]; /* the same over i > j; part r holds rows 16 r.. */
+    float enter[4][TILE];    /* e_i C_i . (S^T dy_i) */
+    float leave[2][TILE];    /* f_j dt_j x_j . (R B_j) */
+    float du_x[2][TILE];     /* du_j . x_j */
+    float dy_x[TILE];        /* dy_i . x_i */
+    float pass[8];           /* <S, R> */
+};
+template <int N> struct bwd_shared {
+    bf16 B[TILE * N], C[TILE * N];
+    bf16 x[2][TILE * HEADDIM], dy[2][TILE * HEADDIM];
+    bf16 S[2][HEADDIM * N], R[2][HEADDIM * N];
+    bf16 GL[TILE * TILE]; /* G_ij L_ij of a head; at the end the sum of dG over heads */
+    tile_steps steps[3];  /* one more than the tiles: a head's sums are finished while the next head is computed */
+    head_sums sums[2];
+};
+
+/* One warp: ddt of the tile's tokens for one head, and the head's sums over the tile. Lane l has tokens 2l and 2l + 1. */
+__device__ __forceinline__ void finish_head(const bwd_kernel_args &a, const head_sums &h, const tile_steps &steps, tile_place at, int head,
+                                            int64_t tile_index)
+{
+    const int l = lane_id(), t0 = 2 * l;
+    const float A = -expf(a.A_log[head]);
+    float from[2], to[2], du_x[2], dD = 0; /* from: counts for steps up to its token; to: for steps after it */
+#pragma unroll
+    for (int k = 0; k < 2; k++) {
+        const int t = t0 + k;
+        float col = 0;
+        for (int part = t >> 4; part < 4; part++)
+            col += h.pair_col[part][t];
+        from[k] = h.pair_row[0][t] + h.pair_row[1][t] - col + ((h.enter[0][t] + h.enter[1][t]) + (h.enter[2][t] + h.enter[3][t]));
+        to[k] = h.leave[0][t] + h.leave[1][t];
+        du_x[k] = h.du_x[0][t] + h.du_x[1][t];
+        dD += h.dy_x[t];
+    }
+    float pass = 0;
+#pragma unroll
+    for (int w = 0; w < 8; w++)
+        pass += h.pass[w];
+    pass *= __expf(steps.before(TILE - 1));
+
+    float suffix = from[0] + from[1], prefix = to[0] + to[1]; /* inclusive over lanes */
+#pragma unroll
+    for (int o = 1; o < 32; o *= 2) {
+        const float s = __shfl_down_sync(~0u, suffix, o), p = __shfl_up_sync(~0u, prefix, o);
+        suffix += l + o < 32 ? s : 0.f;
+        prefix += l >= o ? p : 0.f;
+    }
+    float before = __shfl_up_sync(~0u, prefix, 1), after = __shfl_down_sync(~0u, suffix, 1);
+    before = l > 0 ? before : 0.f;
+    after = l < 31 ? after : 0.f;
+    const float da[2] = {from[0] + from[1] + after + before + pass, from[1] + after + before + to[0] + pass};
+
+    float dbias = 0, dA = 0;
+#pragma unroll
+    for (int k = 0; k < 2; k++) {
+        const float dt = steps.dt[t0 + k];
+        const float ddt = (du_x[k] + A * da[k]) * -expm1f(-dt); /* the slope of softplus is 1 - exp(-softplus) */
+        dbias += ddt;
+        dA += dt * da[k];
+        if (t0 + k < at.len)
+            a.ddt.row(at.row + t0 + k)[head] = __float2bfloat16(ddt);
+    }
+#pragma unroll
+    for (int o = 16; o > 0; o /= 2) {
+        dbias += __shfl_xor_sync(~0u, dbias, o);
+        dA += __shfl_xor_sync(~0u, dA, o);
+        dD += __shfl_xor_sync(~0u, dD, o);
+    }
+    if (l == 0) {
+        float *out = a.partial + tile_index * 3 * a.d.heads + head;
+        out[0] = dbias;
+        out[a.d.heads] = A * dA;
+        out[2 * a.d.heads] = dD;
+    }
+}
+
+template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_kernel_args a)
+{
+    constexpr int NI = N / 32; /* dB, dC: a warp has 32 rows by N / 4 columns */
+    constexpr int64_t STATE = HEADDIM * N;
+    bwd_shared<N> &sh = *(bwd_shared<N> *)shared_block();
+    const int heads = a.d.heads, per_group = heads / a.d.groups, group = blockIdx.x % a.d.groups, tile = blockIdx.x / a.d.groups;
+    const int chunk = a.chunk0 + tile / a.per_chunk, in_chunk = tile % a.per_chunk, head0 = group * per_group;
+    const int64_t tile_index = (int64_t)chunk * a.per_chunk + in_chunk;
+    const tile_place at_tile = place_of(a.s, chunk, in_chunk, TILE);
+    if (at_tile.len <= 0) {
+        for (int i = threadIdx.x; i < 3 * per_group; i += THREADS)
+            a.partial[(tile_index * 3 + i / per_group) * heads + head0 + i % per_group] = 0;
+        return;
+    }
+    const int warp = threadIdx.x >> 5, fr = frag_row(), fc = frag_col();
+    const int rows = (warp >> 1) * 16, half = warp & 1;               /* of [64][64] results */
+    const int bm = (warp & 1) * 32, bn = (warp >> 1) * (N / 4);       /* of dB and dC */
+
+    auto fetch = [&](int h) {
+        if (h < per_group) {
+            const int head = head0 + h, stage = h & 1;
+            tile_copy<HEADDIM>(sh.x[stage], a.x.row(at_tile.row) + head * HEADDIM, a.x.ld, at_tile.len);
+            tile_copy<HEADDIM>(sh.dy[stage], a.dy.row(at_tile.row) + head * HEADDIM, a.dy.ld, at_tile.len);
+            const bf16 *S = in_chunk == 0
+                                ? a.kept + ((int64_t)chunk * heads + head) * STATE
+                                : a.S + (((int64_t)(chunk - a.chunk0) * (a.per_chunk - 1) + in_chunk - 1) * heads + head) * STATE;
+            tile_copy<N>(sh.S[stage], S, N, HEADDIM);
+            tile_copy<N>(sh.R[stage], a.R + ((int64_t)tile * heads + head) * STATE, N, HEADDIM);
+            const int64_t step = at_tile.row * heads + head;
+            steps_copy(&sh.steps[h % 3], a.dt + step, a.cum + step, heads, at_tile.len, in_chunk == 0);
+        }
+        copies_commit();
+    };
+    tile_copy<N>(sh.B, a.B.row(at_tile.row) + group * N, a.B.ld, at_tile.len);
+    tile_copy<N>(sh.C, a.C.row(at_tile.row) + group * N, a.C.ld, at_tile.len);
+    fetch(0);
+
+    float G[2][2][4], dG[2][2][4]; /* columns 16 (half + 2q) + 8 j of the warp's 16 rows; dG is summed over heads */
+    float dB[2][NI][4], dC[2][NI][4];
+    zero(dG);
+    zero(dB);
+    zero(dC);
+
+    for (int h = 0; h < per_group; h++) {
+        const int head = head0 + h, stage = h & 1;
+        copies_wait<0>();
+        __syncthreads();
+        fetch(h + 1);
+        if (h == 0) {
+            zero(G);
+#pragma unroll
+            for (int q = 0; q < 2; q++)
+                if (16 * (half + 2 * q) <= rows)
+                    warp_product<false, N, true, N>(*(float(*)[1][2][4])&G[q], sh.C, rows, sh.B, 16 * (half + 2 * q), 0, N);
+        } else if (warp == h % 8)
+            finish_head(a, sh.sums[stage ^ 1], sh.steps[(h - 1) % 3], at_tile, head - 1, tile_index);
+        const bf16 *x = sh.x[stage], *dy = sh.dy[stage], *S = sh.S[stage], *R = sh.R[stage];
+        const tile_steps &steps = sh.steps[h % 3];
+        head_sums &sums = sh.sums[stage];
+
+        /* Pairs: dG and its products with G; G L to shared memory. */
+        {
+            const float cum[2] = {steps.cum[rows + fr], steps.cum[rows + fr + 8]};
+            float row_pairs[2] = {};
+#pragma unroll
+            for (int q = 0; q < 2; q++) {
+                const int cols = 16 * (half + 2 * q);
+                if (cols > rows)
+                    continue;
+                float dM[1][2][4];
+                zero(dM);
+                warp_product<false, HEADDIM, true, HEADDIM>(dM, dy, rows, x, cols, 0, HEADDIM);
+#pragma unroll
+                for (int j = 0; j < 2; j++) {
+                    const int col = cols + 8 * j + fc;
+                    const float2 cum_j = *(const float2 *)&steps.cum[col], dt_j = *(const float2 *)&steps.dt[col];
+                    float col_pairs[2] = {};
+#pragma unroll
+                    for (int e = 0; e < 2; e++) {
+                        const int row = rows + fr + 8 * e;
+                        float gl[2];
+#pragma unroll
+                        for (int k = 0; k < 2; k++) {
+                            const float d = dM[0][j][2 * e + k], g = G[q][j][2 * e + k];
+                            const float decay = __expf(fminf(cum[e] - (k ? cum_j.y : cum_j.x), 0.f));
+                            const float L = col + k <= row ? decay : 0.f;
+                            const float dg = d * L * (k ? dt_j.y : dt_j.x);
+                            dG[q][j][2 * e + k] += dg;
+                            const float pair = col + k < row ? dg * g : 0.f;
+                            row_pairs[e] += pair;
+                            col_pairs[k] += pair;
+                            gl[k] = g * L;
+                            if (col + k == row)
+                                sums.dy_x[row] = d;
+                        }
+                        *(uint32_t *)(sh.GL + at<TILE>(row, col)) = pack2(gl[0], gl[1]);
+                    }
+                    col_pairs[0] = col_sum(col_pairs[0]);
+                    col_pairs[1] = col_sum(col_pairs[1]);
+                    if (fr == 0)
+                        *(float2 *)&sums.pair_col[warp >> 1][col] = make_float2(col_pairs[0], col_pairs[1]);
+                }
+            }
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                const float sum = row_sum(row_pairs[e]);
+                if (fc == 0)
+                    sums.pair_row[half][rows + fr + 8 * e] = sum;
+            }
+        }
+        /* du, first the leaving state's share: rows are tokens j, columns 32 half.. of P. */
+        float du[1][4][4];
+        zero(du);
+        warp_product<false, N, true, N>(du, sh.B, rows, R, 32 * half, 0, N);
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            const int row = rows + fr + 8 * e;
+            const float f = __expf(steps.after(row));
+            float sum = 0;
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                const uint32_t xv = *(const uint32_t *)(x + at<HEADDIM>(row, 32 * half + 8 * j + fc));
+                du[0][j][2 * e] *= f;
+                du[0][j][2 * e + 1] *= f;
+                sum += du[0][j][2 * e] * low2(xv) + du[0][j][2 * e + 1] * high2(xv);
+            }
+            sum = row_sum(sum);
+            if (fc == 0)
+                sums.leave[half][row] = steps.dt[row] * sum;
+        }
+        /* dC and dB through the states. */
+        {
+            float t[2][NI][4];
+            zero(t);
+            warp_product<false, HEADDIM, false, N>(t, dy, bm, S, bn, 0, HEADDIM);
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+#pragma unroll
+                for (int e = 0; e < 2; e++) {
+                    const int row = bm + 16 * i + fr + 8 * e;
+                    const float f = __expf(steps.before(row));
+                    float sum = 0;
+#pragma unroll
+                    for (int j = 0; j < NI; j++) {
+                        const uint32_t c = *(const uint32_t *)(sh.C + at<N>(row, bn + 8 * j + fc));
+                        sum += t[i][j][2 * e] * low2(c) + t[i][j][2 * e + 1] * high2(c);
+                        dC[i][j][2 * e] += f * t[i][j][2 * e];
+                        dC[i][j][2 * e + 1] += f * t[i][j][2 * e + 1];
+                    }
+                    sum = row_sum(sum);
+                    if (fc == 0)
+                        sums.enter[warp >> 1][row] = f * sum;
+                }
+            zero(t);
+            warp_product<false, HEADDIM, false, N>(t, x, bm, R, bn, 0, HEADDIM);
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+#pragma unroll
+                for (int e = 0; e < 2; e++) {
+                    const int row = bm + 16 * i + fr + 8 * e;
+                    const float f = steps.dt[row] * __expf(steps.after(row));
+#pragma unroll
+                    for (int j = 0; j < NI; j++) {
+                        dB[i][j][2 * e] += f * t[i][j][2 * e];
+                        dB[i][j][2 * e + 1] += f * t[i][j][2 * e + 1];
+                    }
+                }
+        }
+        /* <S, R>: both tiles are permuted alike. */
+        {
+            float sum = 0;
+#pragma unroll
+            for (int i = 0; i < HEADDIM * N / 8 / THREADS; i++) {
+                const uint4 sv = *(const uint4 *)(S + (threadIdx.x + i * THREADS) * 8);
+                const uint4 rv = *(const uint4 *)(R + (threadIdx.x + i * THREADS) * 8);
+                sum += low2(sv.x) * low2(rv.x) + high2(sv.x) * high2(rv.x);
+                sum += low2(sv.y) * low2(rv.y) + high2(sv.y) * high2(rv.y);
+                sum += low2(sv.z) * low2(rv.z) + high2(sv.z) * high2(rv.z);
+                sum += low2(sv.w) * low2(rv.w) + high2(sv.w) * high2(rv.w);
+            }
+            sum = col_sum(row_sum(sum));
+            if (lane_id() == 0)
+                sums.pass[warp] = sum;
+        }
+        __syncthreads(); /* GL is whole */
+
+        warp_product<true, TILE, false, HEADDIM>(du, sh.GL, rows, dy, 32 * half, rows, TILE);
+        const float D = a.D[head];
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            const int row = rows + fr + 8 * e;
+            const float dt = steps.dt[row];
+            float sum = 0;
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                const uint32_t xv = *(const uint32_t *)(x + at<HEADDIM>(row, 32 * half + 8 * j + fc));
+                const uint32_t dv = *(const uint32_t *)(dy + at<HEADDIM>(row, 32 * half + 8 * j + fc));
+                sum += du[0][j][2 * e] * low2(xv) + du[0][j][2 * e + 1] * high2(xv);
+                du[0][j][2 * e] = dt * du[0][j][2 * e] + D * low2(dv);
+                du[0][j][2 * e + 1] = dt * du[0][j][2 * e + 1] + D * high2(dv);
+            }
+            sum = row_sum(sum);
+            if (fc == 0)
+                sums.du_x[half][row] = sum;
+        }
+        put_rows(du[0], [&](int row, int col, uint4 v) {
+            if (rows + row < at_tile.len)
+                *(uint4 *)(a.dx.row(at_tile.row + rows + row) + head * HEADDIM + 32 * half + col) = v;
+        });
+    }
+
+    __syncthreads();
+    if (warp == 0)
+        finish_head(a, sh.sums[(per_group - 1) & 1], sh.steps[(per_group - 1) % 3], at_tile, head0 + per_group - 1, tile_index);
+#pragma unroll
+    for (int q = 0; q < 2; q++) /* zeros above the diagonal too: dG was never added to there */
+#pragma unroll
+        for (int j = 0; j < 2; j++)
+#pragma unroll
+            for (int e = 0; e < 2; e++)
+                *(uint32_t *)(sh.GL + at<TILE>(rows + fr + 8 * e, 16 * (half + 2 * q) + 8 * j + fc)) =
+                    pack2(dG[q][j][2 * e], dG[q][j][2 * e + 1]);
+    __syncthreads();
+    warp_product<false, TILE, false, N>(dC, sh.GL, bm, sh.B, bn, 0, bm + 32);
+    warp_product<true, TILE, false, N>(dB, sh.GL, bm, sh.C, bn, bm, TILE);
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        put_rows(dC[i], [&](int row, int col, uint4 v) {
+            if (bm + 16 * i + row < at_tile.len)
+                *(uint4 *)(a.dC.row(at_tile.row + bm + 16 * i + row) + group * N + bn + col) = v;
+        });
+        put_rows(dB[i], [&](int row, int col, uint4 v) {
+            if (bm + 16 * i + row < at_tile.len)
+                *(uint4 *)(a.dB.row(at_tile.row + bm + 16 * i + row) + group * N + bn + col) = v;
+        });
+    }
+}
+
+template <int N> void run(const struct ssd_bwd_args &a)
+{
+    bwd_kernel_args k = {tokens_of<bf16>(a.in.x), tokens_of<bf16>(a.in.B), tokens_of<bf16>(a.in.C),   tokens_of<bf16>(a.dy),
+                         tokens_of<bf16>(a.g.dx), tokens_of<bf16>(a.g.dB), tokens_of<bf16>(a.g.dC),   tokens_of<bf16>(a.g.ddt),
+                         a.in.A_log,              a.in.D,                  a.kept.dt,                 a.kept.cum,
+                         (const bf16 *)a.kept.states, (bf16 *)a.S,         (bf16 *)a.R,               a.carry_in,
+                         a.carry_out,             a.partial,               a.d,                       a.s,
+                         a.chunk0,                a.chunk1,                ssd_bwd_mma_plan(a.d, a.s.chunk).per_chunk};
+    const int64_t chunks = a.chunk1 - a.chunk0;
+    if (k.per_chunk > 1)
+        launch(walk_kernel<N, false>, chunks * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
+    launch(walk_kernel<N, true>, (int64_t)a.s.n * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
+    launch(bwd_kernel<N>, chunks * k.per_chunk * a.d.groups, THREADS, sizeof(bwd_shared<N>), k);
+}
+} // namespace
+
+struct ssd_bwd_plan ssd_bwd_mma_plan(struct ssd_dims d, int32_t chunk)
+{
+    const int per_chunk = (chunk + TILE - 1) / TILE;
+    const size_t state = (size_t)d.heads * d.headdim * d.state * sizeof(bf16);
+    return {per_chunk, state * (per_chunk - 1), state * per_chunk};
+}
+void ssd_bwd_mma(const struct ssd_bwd_args &a)
+{
+    if (a.d.state == 64)
+        run<64>(a);
+    else
+        run<128>(a);
+}

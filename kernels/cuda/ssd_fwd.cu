@@ -1,0 +1,62 @@
+/* kernels/cuda/ssd_fwd.cu - SSD forward: time steps and their sums, choice of kernel, scratch of both directions. */
+#include "kernels/cuda/ssd.cuh"
+
+namespace
+{
+constexpr int LANES = 32, PARTS = 8;
+
+/* dt = softplus(dt' + bias) and cum, the sums of -exp(A_log) dt from the chunk's start. A block does 32 heads of one chunk, whose tokens
+ * are cut in PARTS runs; a lane adds up one run of one head. */
+template <class T>
+__global__ void __launch_bounds__(LANES *PARTS)
+    steps_kernel(tokens<T> dt_in, const float *bias, const float *A_log, float *dt, float *cum, int heads, struct seqs s)
+{
+    __shared__ float sums[PARTS][LANES];
+    const int blocks_per_chunk = (heads + LANES - 1) / LANES, chunk = blockIdx.x / blocks_per_chunk;
+    const int lane = threadIdx.x % LANES, part = threadIdx.x / LANES, head = blockIdx.x % blocks_per_chunk * LANES + lane;
+    const tile_place at = place_of(s, chunk, 0, s.chunk);
+    const int run = (s.chunk + PARTS - 1) / PARTS, from = min(part * run, at.len), to = min(from + run, at.len);
+    float sum = 0;
+    if (head < heads) {
+        const float A = -expf(A_log[head]), b = bias[head];
+        for (int i = from; i < to; i++) {
+            float v = to_f32(dt_in.row(at.row + i)[head]) + b;
+            v = v > 20.f ? v : log1pf(expf(v));
+            sum += A * v;
+            dt[(at.row + i) * heads + head] = v;
+            cum[(at.row + i) * heads + head] = sum;
+        }
+    }
+    sums[part][lane] = sum;
+    __syncthreads();
+    float before = 0;
+    for (int p = 0; p < part; p++)
+        before += sums[p][lane];
+    if (head < heads)
+        for (int i = from; i < to; i++)
+            cum[(at.row + i) * heads + head] += before;
+}
+} // namespace
+
+size_t ssd_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs, int32_t chunk, int train)
+{
+    size_t inference = (size_t)tokens * d.heads * 2 * sizeof(float); /* dt and cum, which training keeps */
+    size_t backward = train ? ssd_bwd_scratch(d, seqs_max_chunks(tokens, max_docs, chunk), chunk) : 0;
+    return inference > backward ? inference : backward;
+}
+
+void ssd_fwd(mat y, struct ssd_kept keep, struct ssd_in in, struct ssd_dims d, struct seqs s, struct state_view state, void *scratch)
+{
+    struct ssd_fwd_args a = {y, in, keep.dt, keep.cum, keep.states, d, s, state};
+    float *dt = keep.dt ? keep.dt : (float *)scratch, *cum = keep.cum ? keep.cum : dt + s.tokens * d.heads;
+    a.dt = dt, a.cum = cum;
+    typed(in.dt.dtype, [&](auto t) {
+        launch(steps_kernel<decltype(t)>, s.n_chunk * ceil_div(d.heads, LANES), LANES * PARTS, 0, tokens_of<decltype(t)>(in.dt), in.dt_bias,
+               in.A_log, dt, cum, d.heads, s);
+    });
+    bool state_fits = !state.data || (state.stride % 8 == 0 && (uintptr_t)state.data % 16 == 0);
+    if (ssd_mma_takes(in, d) && ssd_mma_takes(y) && state_fits)
+        ssd_fwd_mma(a);
+    else
+        ssd_fwd_any(a);
+}
