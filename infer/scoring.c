@@ -131,7 +131,7 @@ static bool read_answer(void *ctx, json_t *record, int64_t line, struct err *e)
     if (!cut && strcmp(finish, "stop") != 0)
         return err_set(e, "\"finish_reason\" must be \"stop\" or \"length\", got \"%.40s\"", finish);
     struct problem *p = &s->problem[json_integer_value(at)];
-    struct sample *sample;
+    struct sample *sample = NULL;
     if (!insert_sample(p, number, line, &sample, e))
         return false;
     s->task->judge(&sample->v, p->record, p->key, text, cut);

@@ -1,0 +1,69 @@
+/* infer/html.h - a self-contained HTML page: escaping, tables, folded text, charts as inline SVG; light and dark, wide and narrow screens.
+ *
+ * No scripts, fonts or images from anywhere: a page is one file that can be mailed. Colours are CSS variables, so that a chart follows
+ * the reader's light or dark setting.
+ */
+#ifndef INFER_HTML_H
+#define INFER_HTML_H
+#include "core/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct html {
+    FILE *f; /* memory; markup that is known to be safe may be printed to it */
+    char *text;
+    size_t n;
+};
+void html_begin(struct html *h, const char *title);
+/* Closes the page and writes it (whole or not at all). Frees h either way. */
+bool html_finish(struct html *h, const char *path, struct err *e);
+/* Frees h without writing. */
+void html_abort(struct html *h);
+/* Text with & < > " ' escaped; control characters that HTML forbids become U+FFFD. */
+void html_text(struct html *h, const char *s);
+/* <tag class=class>text</tag>; class may be NULL. */
+void html_element(struct html *h, const char *tag, const char *class_name, const char *text);
+
+/* A table: begin with its headings (NULL-ended), row(), cells, end. Wide ones scroll in their own box. */
+void html_table_begin(struct html *h, const char *const *headings);
+void html_row(struct html *h);
+/* class "num" aligns right, "good" and "bad" colour. */
+void html_cell(struct html *h, const char *class_name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void html_table_end(struct html *h);
+
+/* Text that unfolds when its summary is touched. */
+void html_fold(struct html *h, const char *summary, const char *text);
+
+struct html_line {
+    const char *name; /* in the legend */
+    const double *x, *y;
+    int64_t n;
+    int colour; /* 0..5 */
+};
+struct html_chart {
+    const char *title, *x_label, *y_label;
+    bool log_y;     /* values <= 0 are left out */
+    bool zero;      /* a linear axis starts at 0 */
+    bool small;     /* half as wide */
+    int64_t smooth; /* > 1: the values faint, and over them an exponential mean over about so many */
+    const struct html_line *line;
+    int n_line;
+};
+/* Lines of more points than pixels are thinned to the mean of each pixel's points. Not-finite values are left out. */
+void html_chart(struct html *h, const struct html_chart *c);
+
+struct html_bar {
+    const char *name;
+    double value, low, high; /* shares of one; low..high is drawn as a whisker */
+    double mark;             /* a second, dashed mark (a baseline); below 0: none */
+};
+void html_bars(struct html *h, const char *title, const char *mark_name, const struct html_bar *bar, int n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
