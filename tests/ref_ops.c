@@ -99,32 +99,33 @@ void ref_adamw(double *w, double *m, double *v, const double *g, int64_t n, doub
     }
 }
 
-void ref_sample_probs(double *p, double *logits, const bool *seen, double temperature, double top_p, int32_t top_k, double penalty,
-                      int64_t v)
+/* Falling logit, lower id first. */
+static int by_logit(const void *a, const void *b, void *logits)
 {
-    int64_t *order = xmalloc((size_t)v * sizeof *order);
-    double max = -INFINITY, sum = 0;
+    int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    const double *l = logits;
+    return l[i] > l[j] ? -1 : l[i] < l[j] ? 1 : i < j ? -1 : 1;
+}
+
+int64_t ref_sample_probs(double *p, int32_t *order, double *logits, const bool *seen, double temperature, double top_p, int32_t top_k,
+                         double penalty, int64_t v)
+{
     for (int64_t i = 0; i < v; i++) {
         if (seen && seen[i])
             logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
         logits[i] /= temperature;
-        max = fmax(max, logits[i]);
-        int64_t at = i; /* falling logit, lower id first: insertion */
-        for (; at > 0 && logits[order[at - 1]] < logits[i]; at--)
-            order[at] = order[at - 1];
-        order[at] = i;
+        order[i] = (int32_t)i;
     }
-    int64_t kept = top_k > 0 && top_k < v ? top_k : v;
+    qsort_r(order, (size_t)v, sizeof *order, by_logit, logits);
+    double max = logits[order[0]], sum = 0, mass = 0;
+    int64_t kept = top_k > 0 && top_k < v ? top_k : v, nucleus = 0;
     for (int64_t i = 0; i < kept; i++)
         sum += exp(logits[order[i]] - max);
-    double mass = 0; /* top-p: the fewest tokens, most probable first, whose mass reaches top_p */
-    int64_t nucleus = 0;
-    while (nucleus < kept && (nucleus == 0 || mass < top_p * sum))
+    while (nucleus < kept && (nucleus == 0 || top_p >= 1 || mass < top_p * sum))
         mass += exp(logits[order[nucleus++]] - max);
-    memset(p, 0, (size_t)v * sizeof *p);
-    for (int64_t i = 0; i < nucleus; i++)
-        p[order[i]] = exp(logits[order[i]] - max) / mass;
-    free(order);
+    for (int64_t i = 0; i < v; i++)
+        p[order[i]] = i < nucleus ? exp(logits[order[i]] - max) / mass : 0;
+    return nucleus;
 }
 
 void ref_gradient(double *grad, double *x, int64_t n, double h, double (*f)(void *arg), void *arg)

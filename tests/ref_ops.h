@@ -23,9 +23,10 @@ void ref_xent(double *loss, const double *logits, const int32_t *target, const d
 /* One AdamW update of n weights; g already scaled. */
 void ref_adamw(double *w, double *m, double *v, const double *g, int64_t n, double lr, double beta1, double beta2, double eps, double decay,
                int64_t t);
-/* Probabilities [v] with which kernels/sample.h chooses; logits are overwritten; seen [v] or NULL. Temperature > 0. */
-void ref_sample_probs(double *p, double *logits, const bool *seen, double temperature, double top_p, int32_t top_k, double penalty,
-                      int64_t v);
+/* p [v]: the probabilities with which kernels/sample.h chooses; order [v]: the tokens by falling logit. Returns how many are kept: the
+ * fewest of the top_k most probable whose mass reaches top_p. logits are overwritten; seen [v] or NULL; temperature > 0. */
+int64_t ref_sample_probs(double *p, int32_t *order, double *logits, const bool *seen, double temperature, double top_p, int32_t top_k,
+                         double penalty, int64_t v);
 
 /* grad[i] = d f / d x[i] for i < n: central differences with step h, Richardson-extrapolated (error O(h^4)). f(arg) sees x. */
 void ref_gradient(double *grad, double *x, int64_t n, double h, double (*f)(void *arg), void *arg);
