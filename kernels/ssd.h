@@ -34,7 +34,8 @@ struct ssd_grad {
     float *ddt_bias, *dA_log, *dD; /* [H] added to */
 };
 
-/* Bytes of scratch for a forward (train false/true: without/with ssd_bwd) of up to T tokens in up to n documents. */
+/* Bytes of scratch for a forward (train false/true: without/with ssd_bwd) of up to T tokens in up to n documents, on as many CPU threads as
+ * are set now. */
 size_t ssd_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs, int32_t chunk, int train);
 
 /* y [T, H*P]. */

@@ -72,12 +72,36 @@ void ssd_mm(int64_t m, int64_t n, int64_t k, const float *a, int64_t ai, int64_t
         }
 }
 
+/* 4 x 4 in registers: to rows of ld_to = the transpose of from's rows of ld_from. */
+static inline void transpose4(float *to, int64_t ld_to, const float *from, int64_t ld_from)
+{
+    typedef float quad __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
+    typedef int32_t lanes __attribute__((vector_size(16)));
+    const quad r0 = *(const quad *)from, r1 = *(const quad *)(from + ld_from);
+    const quad r2 = *(const quad *)(from + 2 * ld_from), r3 = *(const quad *)(from + 3 * ld_from);
+    const lanes low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
+    const quad a = __builtin_shuffle(r0, r1, low), b = __builtin_shuffle(r2, r3, low);
+    const quad c = __builtin_shuffle(r0, r1, high), d = __builtin_shuffle(r2, r3, high);
+    *(quad *)to = __builtin_shuffle(a, b, first);
+    *(quad *)(to + ld_to) = __builtin_shuffle(a, b, second);
+    *(quad *)(to + 2 * ld_to) = __builtin_shuffle(c, d, first);
+    *(quad *)(to + 3 * ld_to) = __builtin_shuffle(c, d, second);
+}
+
 void ssd_transpose(float *to, int64_t ld_to, const float *from, int64_t ld_from, int64_t rows, int64_t cols)
 {
-    for (int64_t r0 = 0; r0 < ld_to; r0 += SSD_BLOCK) /* blocks: both sides stay in the first cache level */
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+        int64_t col = 0;
+        for (; col + 4 <= cols; col += 4)
+            transpose4(to + col * ld_to + r, ld_to, from + r * ld_from + col, ld_from);
+        for (; col < cols; col++)
+            for (int64_t i = r; i < r + 4; i++)
+                to[col * ld_to + i] = from[i * ld_from + col];
+    }
+    for (; r < ld_to; r++)
         for (int64_t col = 0; col < cols; col++)
-            for (int64_t r = r0; r < cpu_min(r0 + SSD_BLOCK, ld_to); r++)
-                to[col * ld_to + r] = r < rows ? from[r * ld_from + col] : 0.0f;
+            to[col * ld_to + r] = r < rows ? from[r * ld_from + col] : 0.0f;
 }
 
 void ssd_decay_layout(struct ssd_decay *k, struct arena *a, int32_t chunk)

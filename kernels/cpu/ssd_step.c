@@ -3,53 +3,77 @@
  * All time goes into reading and writing the states, so each is passed over once: a row of it is updated and meets C while it is in
  * registers.
  */
-#include "core/err.h"
+#include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vmath.h"
 #include "kernels/ssd.h"
+#include <stdbool.h>
 
-/* s [N] = keep s + u B; returns s . C. */
-static float row_f32(float *s, int64_t N, float keep, float u, const float *B, const float *C)
+/* Element i of a state. bf16 is a constant where these are called. */
+static inline __attribute__((always_inline)) float get(const void *s, int64_t i, bool bf16)
 {
-    float y = 0.0f;
-#pragma omp simd reduction(+ : y)
-    for (int64_t n = 0; n < N; n++) {
-        float v = keep * s[n] + u * B[n];
-        s[n] = v;
-        y += v * C[n];
-    }
-    return y;
+    return bf16 ? bf16_to_f32(((const uint16_t *)s)[i]) : ((const float *)s)[i];
 }
-/* The sum uses the state before it is rounded to be stored. */
-static float row_bf16(uint16_t *s, int64_t N, float keep, float u, const float *B, const float *C)
+static inline __attribute__((always_inline)) void put(void *s, int64_t i, bool bf16, float v)
 {
-    float y = 0.0f;
-#pragma omp simd reduction(+ : y)
-    for (int64_t n = 0; n < N; n++) {
-        float v = keep * bf16_to_f32(s[n]) + u * B[n];
-        s[n] = f32_to_bf16(v);
-        y += v * C[n];
+    if (bf16)
+        ((uint16_t *)s)[i] = f32_to_bf16(v);
+    else
+        ((float *)s)[i] = v;
+}
+
+/* One head: S, from element at of s, becomes keep S + dt x (outer) B; y = S C + skip x, of the state before it is rounded to be stored.
+ * Four rows at a time: their sums are independent chains of additions, and they share the loads of B and C. */
+static inline __attribute__((always_inline)) void head(float *y, void *s, int64_t at, bool bf16, int64_t P, int64_t N, float keep, float dt,
+                                                       float skip, const float *x, const float *B, const float *C)
+{
+    int64_t p = 0;
+    for (; p + 4 <= P; p += 4, at += 4 * N) {
+        const float u0 = dt * x[p], u1 = dt * x[p + 1], u2 = dt * x[p + 2], u3 = dt * x[p + 3];
+        float y0 = 0.0f, y1 = 0.0f, y2 = 0.0f, y3 = 0.0f;
+#pragma omp simd reduction(+ : y0, y1, y2, y3)
+        for (int64_t n = 0; n < N; n++) {
+            const float v0 = keep * get(s, at + n, bf16) + u0 * B[n], v1 = keep * get(s, at + N + n, bf16) + u1 * B[n];
+            const float v2 = keep * get(s, at + 2 * N + n, bf16) + u2 * B[n], v3 = keep * get(s, at + 3 * N + n, bf16) + u3 * B[n];
+            put(s, at + n, bf16, v0);
+            put(s, at + N + n, bf16, v1);
+            put(s, at + 2 * N + n, bf16, v2);
+            put(s, at + 3 * N + n, bf16, v3);
+            y0 += v0 * C[n];
+            y1 += v1 * C[n];
+            y2 += v2 * C[n];
+            y3 += v3 * C[n];
+        }
+        y[p] = y0 + skip * x[p];
+        y[p + 1] = y1 + skip * x[p + 1];
+        y[p + 2] = y2 + skip * x[p + 2];
+        y[p + 3] = y3 + skip * x[p + 3];
     }
-    return y;
+    for (; p < P; p++, at += N) {
+        float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t n = 0; n < N; n++) {
+            const float v = keep * get(s, at + n, bf16) + dt * x[p] * B[n];
+            put(s, at + n, bf16, v);
+            sum += v * C[n];
+        }
+        y[p] = sum + skip * x[p];
+    }
 }
 
 void ssd_step(mat y, struct ssd_in in, struct ssd_dims d, struct seqs s, struct state_view state)
 {
     must(in.x.dtype == F32 && s.max_len == 1 && state.data);
     const int64_t P = d.headdim, N = d.state, H = d.heads, per = H / d.groups;
-    /* Below some 100 KiB waking the threads takes longer than the work. */
-#pragma omp parallel for collapse(2) schedule(static) if (s.n * H * P * N >= 32768)
+#pragma omp parallel for collapse(2) schedule(static) if (s.n * H * P * N >= 4 * CPU_SERIAL)
     for (int32_t i = 0; i < s.n; i++)
         for (int64_t h = 0; h < H; h++) {
             const int64_t g = h / per, at = s.slot[i] * state.stride + h * P * N;
-            const float *x = (const float *)in.x.data + i * in.x.ld + h * P;
-            const float *B = (const float *)in.B.data + i * in.B.ld + g * N, *C = (const float *)in.C.data + i * in.C.ld + g * N;
-            const float dt = vsoftplusf(((const float *)in.dt.data)[i * in.dt.ld + h] + in.dt_bias[h]);
-            const float keep = vexpf(-vexpf(in.A_log[h]) * dt);
-            float *out = (float *)y.data + i * y.ld + h * P;
-            for (int64_t p = 0; p < P; p++) {
-                float sum = state.dtype == F32 ? row_f32((float *)state.data + at + p * N, N, keep, dt * x[p], B, C)
-                                               : row_bf16((uint16_t *)state.data + at + p * N, N, keep, dt * x[p], B, C);
-                out[p] = sum + in.D[h] * x[p];
-            }
+            const float *x = cpu_row(in.x, i) + h * P, *B = cpu_row(in.B, i) + g * N, *C = cpu_row(in.C, i) + g * N;
+            const float dt = vsoftplusf(cpu_row(in.dt, i)[h] + in.dt_bias[h]), keep = vexpf(-vexpf(in.A_log[h]) * dt);
+            float *out = cpu_row(y, i) + h * P;
+            if (state.dtype == F32)
+                head(out, state.data, at, false, P, N, keep, dt, in.D[h], x, B, C);
+            else
+                head(out, state.data, at, true, P, N, keep, dt, in.D[h], x, B, C);
         }
 }
