@@ -10,7 +10,14 @@ static const char *program_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-void cli_options(void *into, const struct conf_field *table, int argc, char **argv, const char *about)
+void cli_usage(const char *program, const struct err *e)
+{
+    log_line("%s: %s (--help lists the options)", program_name(program), e->msg);
+    exit(EXIT_USAGE);
+}
+
+void cli_options_words(void *into, const struct conf_field *table, int argc, char **argv, const char *about, const char **words,
+                       int *n_words)
 {
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0) {
@@ -19,19 +26,22 @@ void cli_options(void *into, const struct conf_field *table, int argc, char **ar
             exit(EXIT_OK);
         }
     conf_defaults(into, table);
+    struct err e;
+    if (!conf_from_args(into, table, argc, argv, words, n_words, &e) || !conf_check(into, table, &e))
+        cli_usage(argv[0], &e);
+}
+
+void cli_options(void *into, const struct conf_field *table, int argc, char **argv, const char *about)
+{
     const char **words = xcalloc((size_t)argc + 1, sizeof(*words));
     int n_words = 0;
-    struct err e;
-    bool ok = conf_from_args(into, table, argc, argv, words, &n_words, &e);
-    if (ok && n_words)
-        ok = err_set(&e, "\"%s\" is no option; every setting is given as --key VALUE", words[0]);
-    if (ok)
-        ok = conf_check(into, table, &e);
-    free(words);
-    if (!ok) {
-        log_line("%s: %s (--help lists the options)", program_name(argv[0]), e.msg);
-        exit(EXIT_USAGE);
+    cli_options_words(into, table, argc, argv, about, words, &n_words);
+    if (n_words) {
+        struct err e;
+        err_set(&e, "\"%s\" is no option; every setting is given as --key VALUE", words[0]);
+        cli_usage(argv[0], &e);
     }
+    free(words);
 }
 
 int cli_fail(const char *program, const struct err *e)

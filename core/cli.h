@@ -11,6 +11,11 @@ enum { EXIT_OK = 0, EXIT_INPUT = 1, EXIT_USAGE = 2 };
 /* Defaults, then the command line. --help prints about and the table to standard output and exits 0; an unknown option, a stray word or a
  * missing required option is one line on standard error and exit 2. argv[0]'s last part names the program. */
 void cli_options(void *into, const struct conf_field *table, int argc, char **argv, const char *about);
+/* The same for a program that also takes words: they go to words (caller's array of argc entries), *n_words of them. */
+void cli_options_words(void *into, const struct conf_field *table, int argc, char **argv, const char *about, const char **words,
+                       int *n_words);
+/* A usage error that the table cannot know: "program: message", exit 2. */
+CORE_NORETURN void cli_usage(const char *program, const struct err *e);
 /* "program: message" on standard error; returns the exit code for it, 1. */
 int cli_fail(const char *program, const struct err *e);
 

@@ -19,8 +19,9 @@ void document_mark(struct document *d, int64_t from, bool learnt)
         d->learnt_room = d->ids.room;
         d->learnt = xrealloc(d->learnt, (size_t)d->learnt_room);
     }
-    if (d->ids.n > from)
-        memset(d->learnt + from, learnt, (size_t)(d->ids.n - from));
+    if (d->ids.n <= from)
+        return;
+    memset(d->learnt + from, learnt, (size_t)(d->ids.n - from));
     d->n_learnt += learnt ? d->ids.n - from : 0;
 }
 
@@ -155,21 +156,19 @@ static bool pair_record(struct document *d, const json_t *record, const struct t
     size_t n_prompt = strlen(prompt), n_completion = strlen(completion);
     if (ends_with_think(prompt, n_prompt) && strncmp(completion + strspn(completion, " \n\r\t"), THINK, sizeof THINK - 1) == 0)
         return err_set(e, "<think> ends the prompt and begins the completion as well; take one away");
-    char *both = xmalloc(n_prompt + n_completion + 1);
-    memcpy(both, prompt, n_prompt);
-    memcpy(both + n_prompt, completion, n_completion);
     push(d, tokenizer_bos(tok), false);
-    int64_t from = d->ids.n;
+    int64_t from = d->ids.n, boundary;
     tokenizer_encode(tok, prompt, n_prompt, &d->ids);
-    int64_t boundary = d->ids.n;
-    d->ids.n = from;
-    tokenizer_encode(tok, both, n_prompt + n_completion, &d->ids);
-    free(both);
-    int64_t n = d->ids.n;
-    d->ids.n = boundary < n ? boundary : n; /* a merge over the boundary can make the whole shorter */
-    document_mark(d, from, false);
     boundary = d->ids.n;
-    d->ids.n = n;
+    document_mark(d, from, false);
+    if (tokenizer_cuts(tok, prompt, n_prompt)) {
+        tokenizer_encode_more(tok, completion, n_completion, &d->ids);
+    } else { /* the tokens of the whole, which may differ at the border, even be fewer */
+        char *both = xprintf("%s%s", prompt, completion);
+        d->ids.n = from;
+        tokenizer_encode(tok, both, n_prompt + n_completion, &d->ids);
+        free(both);
+    }
     document_mark(d, boundary, true);
     push(d, tokenizer_eos(tok), true);
     return true;

@@ -95,6 +95,9 @@ static bool find_lines_apart(const struct tokenizer *t)
     for (int32_t id = 0; id < spm_size(t->spm); id++)
         if (strchr(spm_piece(t->spm, id), '\n'))
             return false;
+    for (int i = 0; i < t->n_atoms; i++)
+        if (strchr(t->atom[i].text, '\n'))
+            return false;
     static const char probe[] = "a  \n \n\n  b", rest[] = "  b";
     struct ids whole = {0}, parts = {0};
     spm_encode(t->spm, true, probe, sizeof probe - 1, &whole);
@@ -333,7 +336,7 @@ const char *tokenizer_control(const struct tokenizer *t, int32_t id)
  * where that makes no difference. */
 static void encode_part(const struct tokenizer *t, bool start, const char *text, size_t n, struct ids *out)
 {
-    enum { PART = 1 << 16 };
+    enum { PART = 1 << 14 };
     while (t->lines_apart && n > PART) {
         const char *newline = memchr(text + PART, '\n', n - PART);
         if (!newline)
@@ -388,6 +391,11 @@ void tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, str
 void tokenizer_encode_more(const struct tokenizer *t, const char *text, size_t n, struct ids *out)
 {
     encode(t, false, text, n, out);
+}
+
+bool tokenizer_cuts(const struct tokenizer *t, const char *text, size_t n)
+{
+    return !t->spm || (t->lines_apart && n > 0 && text[n - 1] == '\n');
 }
 
 /* Bytes of the UTF-8 character at p (of n bytes), 0 when there is no valid one: Unicode 15, table 3-7. */

@@ -51,6 +51,10 @@ void tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, str
 /* The same for text that goes on from what came before: no space is put in front. */
 void tokenizer_encode_more(const struct tokenizer *t, const char *text, size_t n, struct ids *out);
 
+/* Do the first n bytes of a text always keep their ids, whatever follows? Then encode(text) is encode(first n) ++ encode_more(the rest).
+ * True after every byte of the byte tokenizer, and after a newline where no piece reaches over one (as in Mistral's models). */
+bool tokenizer_cuts(const struct tokenizer *t, const char *text, size_t n);
+
 /* The text of ids, control tokens left out; the caller frees, *n (may be NULL) is its bytes, a NUL follows. It is always valid UTF-8:
  * every byte of an incomplete or wrong sequence becomes U+FFFD. So the text of a prefix of ids is a prefix of the text of all of
  * them, save for up to three U+FFFD at its end where a character is cut. tokenizer_decode() takes the dummy prefix's space off the

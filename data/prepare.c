@@ -1,0 +1,473 @@
+/* data/prepare.c - the program prepare: records of text in JSONL to a .tok file of token ids and a mask of what is learnt.
+ *
+ * Lines are read in batches, tokenised by several threads and written in order (data/ordered.h): the output does not depend on the
+ * number of threads, and the memory is that of the batches on their way.
+ */
+#include "core/cli.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "data/chat.h"
+#include "data/ordered.h"
+#include "data/show.h"
+#include "data/tokfile.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum overlong { OVERLONG_DROP, OVERLONG_TRUNCATE, OVERLONG_ERROR };
+static const char *const overlong_names[] = {"drop", "truncate", "error", NULL};
+enum on_bad_line { BAD_ERROR, BAD_SKIP };
+static const char *const on_bad_line_names[] = {"error", "skip", NULL};
+
+struct settings {
+    char *tokenizer, *output, *dump_ids, *show;
+    struct conf_strs input;
+    int chat, overlong, on_bad_line;
+    int64_t max_tokens, threads;
+};
+#define AT(field) .at = offsetof(struct settings, field)
+static const struct conf_field table[] = {
+    {.key = "tokenizer",
+     .type = CONF_STR,
+     AT(tokenizer),
+     .help = "a SentencePiece model, a folder that holds one, or \"byte\"; not needed when every record has input_ids"},
+    {.key = "input", .type = CONF_STRS, AT(input), .help = "A.jsonl or A.jsonl.zst; may be repeated"},
+    {.key = "output", .type = CONF_STR, AT(output), .help = "X.tok"},
+    {.key = "template",
+     .type = CONF_CHOICE,
+     AT(chat),
+     .choices = chat_template_names,
+     .str_def = "plain",
+     .help = "how records with messages are written out"},
+    {.key = "max_tokens", .type = CONF_INT, AT(max_tokens), .min = 0, .max = 1e12, .help = "longest document; 0: no limit"},
+    {.key = "overlong",
+     .type = CONF_CHOICE,
+     AT(overlong),
+     .choices = overlong_names,
+     .str_def = "drop",
+     .help = "what to do with documents of more than max_tokens; truncate cuts their end off"},
+    {.key = "on_bad_line",
+     .type = CONF_CHOICE,
+     AT(on_bad_line),
+     .choices = on_bad_line_names,
+     .str_def = "error",
+     .help = "skip: leave out lines that are no valid record, and count them"},
+    {.key = "threads", .type = CONF_INT, AT(threads), .min = 0, .max = 1024, .help = "threads that tokenise; 0: one for each processor"},
+    {.key = "dump_ids", .type = CONF_STR, AT(dump_ids), .help = "also write {\"input_ids\", \"labels\"} of every document to this file"},
+    {.key = "show", .type = CONF_STR, AT(show), .help = "print the first N documents of this .tok file: --show X.tok N"},
+    {0}};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+    interrupted = signal;
+}
+
+enum outcome { DOCUMENT, OVERLONG, BAD };
+struct line {
+    size_t at, n; /* in the batch's text */
+    int64_t number;
+    int input; /* which file */
+    enum outcome outcome;
+    bool cut;
+    int64_t tokens; /* DOCUMENT: of it, one after the other in the batch's ids; OVERLONG: it would have */
+    char *why;      /* BAD */
+};
+struct batch {
+    char *text;
+    size_t n, room;
+    struct line *line;
+    int64_t n_lines, line_room;
+    struct ids ids; /* of all documents */
+    uint8_t *learnt;
+    int64_t learnt_room;
+    double at;      /* bytes on disk read so far, for the progress line */
+    struct err err; /* msg set: the input could not be read on after these lines */
+};
+enum { BATCH_BYTES = 1 << 18, BAD_LINES_TOLD = 5 };
+
+/* Documents by length: exact percentiles in memory that depends on the longest document only. */
+struct lengths {
+    int64_t *count;
+    int64_t room;
+};
+
+struct job {
+    const struct settings *s;
+    const struct tokenizer *tok;
+    int32_t vocab; /* 0: unknown */
+    /* reading */
+    struct lines *lines;
+    int next_input;
+    double bytes_before, bytes; /* on disk: of the files already read; of all */
+    bool unreadable;
+    /* writing */
+    struct tokfile_out *out;
+    struct file_out *dump;
+    struct progress progress;
+    int64_t docs, tokens, learnt, overlong, cut, bad, unlearnt;
+    struct lengths lengths;
+    bool failed;
+    struct err err;
+};
+
+/* ------------------------------------------------------------------- reading */
+
+static void add_line(struct batch *b, const char *text, size_t n, int64_t number, int input)
+{
+    if (b->n + n > b->room) {
+        b->room = b->n + n > 2 * b->room ? b->n + n : 2 * b->room;
+        b->text = xrealloc(b->text, b->room);
+    }
+    memcpy(b->text + b->n, text, n);
+    if (b->n_lines == b->line_room) {
+        b->line_room = 2 * b->line_room + 64;
+        b->line = xrealloc(b->line, (size_t)b->line_room * sizeof *b->line);
+    }
+    b->line[b->n_lines++] = (struct line){.at = b->n, .n = n, .number = number, .input = input};
+    b->n += n;
+}
+
+static bool is_blank(const char *text, size_t n)
+{
+    return strspn(text, " \t\r") == n;
+}
+
+/* A batch of lines, across files. An error ends the stream; it is told when the lines before it are written. */
+static bool read_batch(void *context, void *item)
+{
+    struct job *j = context;
+    struct batch *b = item;
+    b->n = 0;
+    b->n_lines = 0;
+    b->err.msg[0] = '\0';
+    while (b->n < BATCH_BYTES && !j->unreadable) {
+        if (!j->lines) {
+            if (j->next_input == j->s->input.n)
+                break;
+            if (!lines_open(&j->lines, j->s->input.at[j->next_input++], &b->err)) {
+                j->unreadable = true;
+                break;
+            }
+        }
+        char *text;
+        size_t n;
+        int got = lines_next(j->lines, &text, &n, &b->err);
+        if (got == 1 && !is_blank(text, n))
+            add_line(b, text, n, lines_number(j->lines), j->next_input - 1);
+        if (got == 1)
+            continue;
+        j->unreadable = got < 0;
+        lines_close(j->lines);
+        j->lines = NULL;
+        j->bytes_before += (double)file_size(j->s->input.at[j->next_input - 1]);
+    }
+    b->at = j->bytes_before + (j->lines ? lines_progress(j->lines) * (double)file_size(j->s->input.at[j->next_input - 1]) : 0);
+    return b->n_lines > 0 || b->err.msg[0];
+}
+
+/* ------------------------------------------------------------------- working */
+
+/* The text of the line to d; false: why not. */
+static bool line_document(const struct job *j, const struct batch *b, const struct line *l, struct document *d, struct err *e)
+{
+    char *where = xprintf("%s:%lld", j->s->input.at[l->input], (long long)l->number);
+    json_t *record = json_parse(b->text + l->at, l->n, where, e);
+    bool ok = record && (chat_document(d, record, j->tok, (enum chat_template)j->s->chat, j->vocab, e) || err_in(e, "%s", where));
+    json_decref(record);
+    free(where);
+    return ok;
+}
+
+static void keep(struct batch *b, const struct document *d)
+{
+    ids_append(&b->ids, d->ids.at, d->ids.n);
+    if (b->learnt_room < b->ids.room) {
+        b->learnt_room = b->ids.room;
+        b->learnt = xrealloc(b->learnt, (size_t)b->learnt_room);
+    }
+    memcpy(b->learnt + b->ids.n - d->ids.n, d->learnt, (size_t)d->ids.n);
+}
+
+static void work_batch(void *context, void *item)
+{
+    const struct job *j = context;
+    struct batch *b = item;
+    struct document d = {0};
+    struct err e;
+    b->ids.n = 0;
+    for (struct line *l = b->line; l < b->line + b->n_lines; l++) {
+        if (!line_document(j, b, l, &d, &e)) {
+            l->outcome = BAD;
+            l->why = xstrdup(e.msg);
+            continue;
+        }
+        l->tokens = d.ids.n;
+        bool overlong = j->s->max_tokens > 0 && d.ids.n > j->s->max_tokens;
+        l->cut = overlong && j->s->overlong == OVERLONG_TRUNCATE;
+        l->outcome = overlong && !l->cut ? OVERLONG : DOCUMENT;
+        if (l->cut) {
+            document_cut(&d, j->s->max_tokens);
+            l->tokens = d.ids.n;
+        }
+        if (l->outcome == DOCUMENT)
+            keep(b, &d);
+    }
+    document_free(&d);
+}
+
+/* ------------------------------------------------------------------- writing */
+
+static void count_length(struct lengths *l, int64_t n)
+{
+    if (n >= l->room) {
+        int64_t room = 2 * n + 1024;
+        l->count = xrealloc(l->count, (size_t)room * sizeof *l->count);
+        memset(l->count + l->room, 0, (size_t)(room - l->room) * sizeof *l->count);
+        l->room = room;
+    }
+    l->count[n]++;
+}
+
+/* The smallest length that at least share of the documents do not exceed. */
+static int64_t length_at(const struct lengths *l, int64_t docs, double share)
+{
+    int64_t n = 0, seen = l->count[0];
+    while (n + 1 < l->room && (double)seen < share * (double)docs)
+        seen += l->count[++n];
+    while (l->count[n] == 0 && n + 1 < l->room) /* share 0: the shortest */
+        n++;
+    return n;
+}
+
+static bool dump_document(struct job *j, const int32_t *ids, const uint8_t *learnt, int64_t n)
+{
+    json_t *input_ids = json_array(), *labels = json_array();
+    for (int64_t i = 0; i < n; i++) {
+        json_array_append_new(input_ids, json_integer(ids[i]));
+        json_array_append_new(labels, json_integer(learnt[i] ? ids[i] : -100));
+    }
+    json_t *record = json_pack("{s:o, s:o}", "input_ids", input_ids, "labels", labels);
+    bool ok = json_write_line(j->dump, record, &j->err);
+    json_decref(record);
+    return ok;
+}
+
+static bool write_document(struct job *j, const int32_t *ids, const uint8_t *learnt, const struct line *l)
+{
+    int64_t targets = 0; /* nothing predicts the first token */
+    for (int64_t i = 1; i < l->tokens; i++)
+        targets += learnt[i];
+    j->docs++;
+    j->tokens += l->tokens;
+    j->learnt += targets;
+    j->unlearnt += targets == 0;
+    j->cut += l->cut;
+    count_length(&j->lengths, l->tokens);
+    return tokfile_out_add(j->out, ids, learnt, l->tokens, &j->err) && (!j->dump || dump_document(j, ids, learnt, l->tokens));
+}
+
+/* False: the line ends the run, and err says why. */
+static bool write_line(struct job *j, const struct batch *b, const struct line *l, int64_t at)
+{
+    switch (l->outcome) {
+    case DOCUMENT:
+        return write_document(j, b->ids.at + at, b->learnt + at, l);
+    case OVERLONG:
+        j->overlong++;
+        if (j->s->overlong == OVERLONG_DROP)
+            return true;
+        return err_set(&j->err,
+                       "%s:%lld: the document has %lld tokens, more than --max-tokens %lld; raise it, or --overlong drop or truncate",
+                       j->s->input.at[l->input], (long long)l->number, (long long)l->tokens, (long long)j->s->max_tokens);
+    case BAD:
+        j->bad++;
+        if (j->s->on_bad_line == BAD_ERROR)
+            return err_set(&j->err, "%s (--on-bad-line skip leaves such lines out)", l->why);
+        if (j->bad <= BAD_LINES_TOLD)
+            log_line("prepare: skipped %s%s", l->why, j->bad == BAD_LINES_TOLD ? " (further ones are only counted)" : "");
+        return true;
+    }
+    return false;
+}
+
+static bool write_batch(void *context, void *item)
+{
+    struct job *j = context;
+    struct batch *b = item;
+    int64_t at = 0;
+    for (struct line *l = b->line; l < b->line + b->n_lines; l++) {
+        if (!j->failed)
+            j->failed = !write_line(j, b, l, at);
+        at += l->outcome == DOCUMENT ? l->tokens : 0;
+        free(l->why);
+        l->why = NULL;
+    }
+    if (!j->failed && b->err.msg[0]) {
+        j->err = b->err;
+        j->failed = true;
+    }
+    if (!j->failed && interrupted)
+        j->failed = !err_set(&j->err, "interrupted by signal %d; nothing was written", (int)interrupted);
+    if (j->failed)
+        return false;
+    char extra[96];
+    double seconds = log_now() - j->progress.t0;
+    snprintf(extra, sizeof extra, "%lld documents, %.3g M tokens, %.3g M/s", (long long)j->docs, (double)j->tokens / 1e6,
+             seconds > 0 ? (double)j->tokens / 1e6 / seconds : 0);
+    progress_update(&j->progress, b->at, extra);
+    return true;
+}
+
+/* ------------------------------------------------------------------- the whole */
+
+static void report(const struct job *j, const char *digest)
+{
+    const struct lengths *l = &j->lengths;
+    log_line("prepare: %s: %lld documents, %lld tokens, %lld learnt (%.1f%%)", j->s->output, (long long)j->docs, (long long)j->tokens,
+             (long long)j->learnt, 100.0 * (double)j->learnt / (double)j->tokens);
+    log_line("prepare: tokens a document: shortest %lld, half up to %lld, 90%% %lld, 99%% %lld, longest %lld",
+             (long long)length_at(l, j->docs, 0), (long long)length_at(l, j->docs, 0.5), (long long)length_at(l, j->docs, 0.9),
+             (long long)length_at(l, j->docs, 0.99), (long long)length_at(l, j->docs, 1));
+    if (j->overlong)
+        log_line("prepare: dropped %lld documents of more than %lld tokens", (long long)j->overlong, (long long)j->s->max_tokens);
+    if (j->cut)
+        log_line("prepare: cut %lld documents to %lld tokens", (long long)j->cut, (long long)j->s->max_tokens);
+    if (j->bad)
+        log_line("prepare: skipped %lld bad lines", (long long)j->bad);
+    if (j->unlearnt)
+        log_line("prepare: %lld documents have no learnt token; training leaves them out", (long long)j->unlearnt);
+    log_line("prepare: digest %s", digest);
+}
+
+static bool no_documents(const struct job *j, struct err *e)
+{
+    const char *first = j->s->input.at[0];
+    long long others = (long long)j->s->input.n - 1;
+    if (j->bad || j->overlong)
+        return err_set(e, "no documents: %lld bad lines were skipped, %lld documents dropped as longer than %lld tokens", (long long)j->bad,
+                       (long long)j->overlong, (long long)j->s->max_tokens);
+    return err_set(e, "no documents in %s%s%s; expected one JSON object a line", first, others ? " and the other input files" : "",
+                   others ? "" : " (the file is empty)");
+}
+
+static bool run(struct job *j, int threads)
+{
+    int n_items = 2 * threads + 2;
+    struct batch *batch = xcalloc((size_t)n_items, sizeof *batch);
+    void **items = xcalloc((size_t)n_items, sizeof *items);
+    for (int i = 0; i < n_items; i++)
+        items[i] = &batch[i];
+    progress_start(&j->progress, "prepare", "bytes", j->bytes);
+    struct ordered o = {j, read_batch, work_batch, write_batch, items, n_items, threads};
+    ordered_run(&o);
+    for (int i = 0; i < n_items; i++) {
+        for (int64_t k = 0; k < batch[i].n_lines; k++)
+            free(batch[i].line[k].why);
+        free(batch[i].text);
+        free(batch[i].line);
+        ids_free(&batch[i].ids);
+        free(batch[i].learnt);
+    }
+    free(batch);
+    free(items);
+    if (j->lines)
+        lines_close(j->lines);
+    return !j->failed && (j->docs > 0 || no_documents(j, &j->err));
+}
+
+static bool prepare(const struct settings *s, struct err *e)
+{
+    struct job j = {.s = s};
+    struct tokenizer *tok = NULL;
+    for (int64_t i = 0; i < s->input.n; i++) {
+        int64_t size = file_size(s->input.at[i]);
+        if (size < 0)
+            return err_set(e, "%s: there is no such file; give --input an existing .jsonl or .jsonl.zst", s->input.at[i]);
+        j.bytes += (double)size;
+    }
+    if (s->tokenizer && !tokenizer_open(&tok, s->tokenizer, e))
+        return false;
+    j.tok = tok;
+    j.vocab = tok ? tokenizer_vocab(tok) : 0;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int threads = s->threads > 0 ? (int)s->threads : processors > 0 ? (int)processors : 1;
+    char digest[HASH_XXH3_HEX];
+    bool ok = tokfile_out_open(&j.out, s->output, tok ? tokenizer_digest(tok) : "", tok ? j.vocab : INT32_MAX, e) &&
+              (!s->dump_ids || file_out_open(&j.dump, s->dump_ids, false, e));
+    if (ok) {
+        ok = run(&j, threads);
+        *e = j.err;
+    }
+    if (ok)
+        progress_end(&j.progress, j.bytes, NULL);
+    if (ok && j.dump) {
+        ok = file_out_commit(j.dump, e);
+        j.dump = NULL;
+    }
+    if (ok) {
+        ok = tokfile_out_commit(j.out, digest, e);
+        j.out = NULL;
+    }
+    if (ok)
+        report(&j, digest);
+    if (j.out)
+        tokfile_out_abort(j.out);
+    file_out_abort(j.dump);
+    tokenizer_close(tok);
+    free(j.lengths.count);
+    return ok;
+}
+
+static bool check_usage(const struct settings *s, int n_words, const char *const *words, int64_t *n_shown, struct err *e)
+{
+    if (s->show) {
+        char *end = NULL;
+        *n_shown = n_words == 1 ? strtoll(words[0], &end, 10) : -1;
+        if (!end || *end || *n_shown < 1)
+            return err_set(e, "--show X.tok N: N must be the number of documents to print, got %s", n_words ? words[0] : "nothing");
+        if (s->input.n || s->output)
+            return err_set(e, "--show prints a file that was prepared before; it goes with --tokenizer only");
+        return true;
+    }
+    if (n_words)
+        return err_set(e, "\"%s\" is no option; every setting is given as --key VALUE", words[0]);
+    if (s->input.n == 0)
+        return err_set(e, "--input A.jsonl is missing");
+    if (!s->output)
+        return err_set(e, "--output X.tok is missing");
+    for (int64_t i = 0; i < s->input.n; i++)
+        if (strcmp(s->output, s->input.at[i]) == 0 || (s->dump_ids && strcmp(s->dump_ids, s->input.at[i]) == 0))
+            return err_set(e, "%s is an input and an output", s->input.at[i]);
+    if (s->dump_ids && strcmp(s->dump_ids, s->output) == 0)
+        return err_set(e, "--output and --dump-ids name the same file %s", s->output);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings s = {0};
+    struct err e;
+    const char **words = xcalloc((size_t)argc + 1, sizeof *words);
+    int n_words = 0;
+    int64_t n_shown = 0;
+    cli_options_words(
+        &s, table, argc, argv,
+        "prepare --tokenizer FILE --input A.jsonl [--input B.jsonl ...] --output X.tok\n"
+        "prepare --show X.tok N [--tokenizer FILE]\n"
+        "Tokenises records {\"text\"}, {\"prompt\",\"completion\"}, {\"messages\"} or {\"input_ids\",\"labels\"}, one a line.",
+        words, &n_words);
+    if (!check_usage(&s, n_words, words, &n_shown, &e))
+        cli_usage(argv[0], &e);
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    if (!s.show) {
+        sigaction(SIGINT, &stop, NULL);
+        sigaction(SIGTERM, &stop, NULL);
+    }
+    bool ok = s.show ? show_documents(stdout, s.show, n_shown, s.tokenizer, isatty(STDOUT_FILENO), &e) : prepare(&s, &e);
+    free(words);
+    conf_free(&s, table);
+    return ok ? EXIT_OK : cli_fail(argv[0], &e);
+}
