@@ -16,7 +16,7 @@ PROGRAMS = prepare train export generate score report synth
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS  ?= -O3 -g -march=$(ARCH) -ffp-contract=fast -fno-math-errno -fno-trapping-math
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
-LDLIBS_ALL = -ldnnl -ljansson -lsentencepiece -lzstd -lcrypto -lstdc++ -lm -lpthread
+LDLIBS_ALL = -ljansson -lsentencepiece -lzstd -lcrypto -lstdc++ -lm -lpthread
 
 C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c model/*.c train/*.c infer/*.c kernels/*.c))
 CXX_SRC  = $(wildcard data/*.cc)
@@ -26,7 +26,7 @@ BENCHES  = $(patsubst tests/%.c,%,$(wildcard tests/bench_*.c))
 
 ifeq ($(BACKEND),cpu)
 KERNEL_SRC = $(wildcard kernels/cpu/*.c)
-LDLIBS     = $(LDLIBS_ALL)
+LDLIBS     = -ldnnl $(LDLIBS_ALL)
 else ifeq ($(BACKEND),cuda)
 KERNEL_SRC = $(wildcard kernels/cuda/*.cu)
 CUDA_HOME ?= /usr/local/cuda
