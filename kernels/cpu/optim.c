@@ -1,6 +1,7 @@
 /* kernels/cpu/optim.c - kernels/optim.h. Sums go over a fixed number of parts that depend on n alone, not on the threads. */
 #include "kernels/optim.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/linear.h" /* mat_convert */
 #include <math.h>
 
 enum { PARTS = 1024 };
@@ -95,21 +96,16 @@ struct update {
     float scale;
 };
 
-static void update_part(float *restrict w, uint16_t *restrict w16, float *restrict m, float *restrict v, const float *restrict g,
-                        const uint16_t *restrict g16, int64_t n, struct update u)
+static void update_part(float *restrict w, float *restrict m, float *restrict v, const float *restrict g, int64_t n, struct update u)
 {
-    /* The four loops that (g or g16) x (w16 or not) make are one for the compiler to unswitch. */
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-        float gi = (g ? g[i] : bf16_to_f32(g16[i])) * u.scale;
+        float gi = g[i] * u.scale;
         float mi = u.beta1 * m[i] + u.rest1 * gi;
         float vi = u.beta2 * v[i] + u.rest2 * gi * gi;
-        float wi = w[i] * u.keep - u.step * mi / (__builtin_sqrtf(vi) * u.root + u.eps);
         m[i] = mi;
         v[i] = vi;
-        w[i] = wi;
-        if (w16)
-            w16[i] = f32_to_bf16(wi);
+        w[i] = w[i] * u.keep - u.step * mi / (__builtin_sqrtf(vi) * u.root + u.eps);
     }
 }
 
@@ -128,9 +124,16 @@ void adamw_step(float *w, void *w16, float *m, float *v, const void *g, enum dty
                              .eps = a.eps,
                              .keep = (float)(1.0 - (double)a.lr * a.decay),
                              .scale = stats->scale};
-    const int64_t size = 4096;
+    enum { PIECE = 4096 }; /* values that are converted from and to bf16 while they are in the L1 cache */
 #pragma omp parallel for schedule(static) if (n > CPU_SERIAL)
-    for (int64_t i = 0; i < n; i += size)
-        update_part(w + i, w16 ? (uint16_t *)w16 + i : NULL, m + i, v + i, g_type == F32 ? (const float *)g + i : NULL,
-                    g_type == BF16 ? (const uint16_t *)g + i : NULL, cpu_min(size, n - i), u);
+    for (int64_t i = 0; i < n; i += PIECE) {
+        float converted[PIECE];
+        int64_t size = cpu_min(PIECE, n - i);
+        const float *gi = g_type == F32 ? (const float *)g + i : converted;
+        if (g_type == BF16)
+            mat_convert(mat_make(converted, F32, 1, size), mat_make((uint16_t *)g + i, BF16, 1, size));
+        update_part(w + i, m + i, v + i, gi, size, u);
+        if (w16)
+            mat_convert(mat_make((uint16_t *)w16 + i, BF16, 1, size), mat_make(w + i, F32, 1, size));
+    }
 }
