@@ -54,7 +54,7 @@ static inline int64_t ssd_round(int64_t n)
 }
 static inline float *ssd_floats(struct arena *a, int64_t n)
 {
-    return arena_take(a, (size_t)n * sizeof(float));
+    return (float *)arena_take(a, (size_t)n * sizeof(float));
 }
 /* Rows of a state that are one work item of the passes along a document: few enough that all threads have work. A state's rows do not
  * meet in those passes, so the cut does not change a number. */
