@@ -7,10 +7,11 @@
 /* The last place where word stands, letters of any case; NULL: nowhere. */
 static const char *find_last(const char *text, const char *word)
 {
-    const char *last = NULL;
-    for (const char *p = text; (p = strcasestr(p, word)); p++)
-        last = p;
-    return last;
+    size_t n = strlen(word), room = strlen(text);
+    for (size_t at = room + 1 - n; room >= n && at-- > 0;)
+        if (strncasecmp(text + at, word, n) == 0)
+            return text + at;
+    return NULL;
 }
 
 const char *answer_after_think(const char *text)
@@ -20,7 +21,7 @@ const char *answer_after_think(const char *text)
 }
 
 /* The content of the last closed box. One pass with a stack of open braces, so that a text full of boxes never closed costs no more. */
-char *answer_box(const char *text)
+char *answer_box(const char *text, bool *opened)
 {
     struct open {
         const char *at;
@@ -29,9 +30,11 @@ char *answer_box(const char *text)
     size_t depth = 0;
     const char *from = NULL, *to = NULL;
     bool box = false; /* the brace that comes next opens a box */
+    *opened = false;
     for (const char *p = text; *p; p++) {
         if (*p == '{') {
             stack[depth++] = (struct open){p + 1, box};
+            *opened = *opened || box;
         } else if (*p == '}' && depth) {
             struct open o = stack[--depth];
             if (o.box && (!from || o.at > from)) {
@@ -81,8 +84,7 @@ static bool try_rule(struct number *v, enum answer_rule rule, const char *text, 
         return at && number_of_line(v, at + 4);
     }
     case ANSWER_BOX: {
-        char *box = answer_box(text);
-        *marked = box;
+        char *box = answer_box(text, marked);
         bool ok = box && number_single(v, box);
         free(box);
         return ok;
@@ -102,8 +104,8 @@ static bool try_rule(struct number *v, enum answer_rule rule, const char *text, 
 }
 
 static const char *const rule_names[] = {
-    [ANSWER_WHOLE] = "the whole answer", [ANSWER_HASHES] = "after ####",    [ANSWER_BOX] = "in the box",
-    [ANSWER_IS] = "after 'answer is'",   [ANSWER_LAST] = "the last number",
+    [ANSWER_WHOLE] = "found as the whole answer", [ANSWER_HASHES] = "found after ####",       [ANSWER_BOX] = "found in the box",
+    [ANSWER_IS] = "found after 'answer is'",      [ANSWER_LAST] = "found as the last number",
 };
 
 bool answer_number(struct number *v, const char *text, bool cut, const enum answer_rule *rules, const char **how)
@@ -117,7 +119,7 @@ bool answer_number(struct number *v, const char *text, bool cut, const enum answ
             return true;
         }
         if (marked) {
-            *how = *r == ANSWER_BOX ? "the box does not hold a single number" : "no number after ####";
+            *how = *r == ANSWER_BOX ? "no closed box with a single number" : "no number after ####";
             return false;
         }
     }
@@ -130,7 +132,7 @@ bool answer_number(struct number *v, const char *text, bool cut, const enum answ
             return true;
         }
         if (marked) {
-            *how = *r == ANSWER_BOX ? "the box does not hold a single number" : "no number after ####";
+            *how = *r == ANSWER_BOX ? "no closed box with a single number" : "no number after ####";
             return false;
         }
     }

@@ -2,7 +2,8 @@
  *
  * A task lists rules, strongest first. They are tried on what follows the last </think>; when nothing is there, explicit marks (####, a
  * box, "answer is") count inside the reasoning too. A text that was cut off while it was reasoning has no last number: what stands last
- * is a step on the way. A mark with no number in it is no answer: nothing weaker is tried after it.
+ * is a step on the way. A box or #### with no number in it, or a box that is never closed, is no answer: nothing
+ * weaker is tried after it.
  */
 #ifndef INFER_ANSWER_H
 #define INFER_ANSWER_H
@@ -26,8 +27,8 @@ enum answer_rule {
 bool answer_number(struct number *v, const char *text, bool cut, const enum answer_rule *rules, const char **how);
 /* What follows the last </think>; NULL when there is none. */
 const char *answer_after_think(const char *text);
-/* The content of the last closed box, braces balanced. The caller frees. NULL: none. */
-char *answer_box(const char *text);
+/* The content of the last closed box, braces balanced. The caller frees. NULL: none; *opened then says whether one was begun. */
+char *answer_box(const char *text, bool *opened);
 
 #ifdef __cplusplus
 }

@@ -21,9 +21,9 @@ static const char style[] =
     "font:.85rem/1.45 ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}\n"
     "details summary{cursor:pointer;color:var(--dim)}.card{border:1px solid var(--line);border-radius:8px;padding:.5rem .9rem;"
     "margin:.7rem 0}\n"
-    ".charts{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:1rem 0;flex:1 1 100%;min-width:0}figure.small{flex:1 1 18rem;margin:0}"
-    "figcaption{font-weight:600;font-size:.95rem}svg{width:100%;height:auto;display:block}"
-    "svg text{fill:var(--dim);font-size:13px}svg .grid{stroke:var(--line)}svg .value{fill:var(--fg)}"
+    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(16rem,1fr));gap:1rem}figure{margin:1rem 0;max-width:48rem;overflow-x:auto}"
+    "figcaption{font-weight:600;font-size:.95rem}svg{width:100%;height:auto;display:block}figure:not(.small) svg{min-width:34rem}"
+    "svg text{fill:var(--dim);font-size:12px}svg .grid{stroke:var(--line)}svg .value{fill:var(--fg)}"
     "svg polyline{fill:none;stroke-linejoin:round}.key{display:inline-block;margin-right:1.1rem;font-size:.88rem;color:var(--dim)}"
     ".key i{display:inline-block;width:.9rem;height:.25rem;margin-right:.4rem;vertical-align:middle;border-radius:2px}\n";
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDE = 860, SMALL = 420, HEIGHT = 300, LEFT = 58, RIGHT = 14, TOP = 10, BOTTOM = 44 };
+enum { WIDE = 660, SMALL = 320, HEIGHT = 280, SMALL_HEIGHT = 210, LEFT = 58, RIGHT = 14, TOP = 10, BOTTOM = 44 };
 
 /* A value axis: data from low to high over pixels from a to b. */
 struct axis {
@@ -26,7 +26,7 @@ static bool drawable(double v, bool logarithmic)
 static double tick_step(double span, int n)
 {
     double raw = span / n, power = pow(10, floor(log10(raw))), m = raw / power;
-    return power * (m <= 1 ? 1 : m <= 2 ? 2 : m <= 5 ? 5 : 10);
+    return power * (m < 1.5 ? 1 : m < 3.5 ? 2 : m < 7.5 ? 5 : 10);
 }
 
 static void tick_label(char *to, size_t n, double v)
@@ -127,19 +127,22 @@ static void legend(struct html *h, const struct html_chart *c)
     }
 }
 
-static void frame_text(struct html *h, const struct html_chart *c, const struct axis *ax, const struct axis *ay)
+static void axis_names(struct html *h, const struct html_chart *c, const struct axis *ax, const struct axis *ay)
 {
-    fprintf(h->f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">", (ax->a + ax->b) / 2, HEIGHT - 6);
+    fprintf(h->f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">", (ax->a + ax->b) / 2, ay->a + BOTTOM - 6);
     html_text(h, c->x_label);
-    fprintf(h->f, "</text><text transform=\"translate(13 %.1f) rotate(-90)\" text-anchor=\"middle\">", (ay->a + ay->b) / 2);
+    fputs("</text>\n", h->f);
+    if (!c->y_label)
+        return;
+    fprintf(h->f, "<text transform=\"translate(12 %.1f) rotate(-90)\" text-anchor=\"middle\">", (ay->a + ay->b) / 2);
     html_text(h, c->y_label);
     fputs("</text>\n", h->f);
 }
 
 void html_chart(struct html *h, const struct html_chart *c)
 {
-    int width = c->small ? SMALL : WIDE;
-    struct axis ax = {INFINITY, -INFINITY, LEFT, width - RIGHT, false}, ay = {INFINITY, -INFINITY, HEIGHT - BOTTOM, TOP, c->log_y};
+    int width = c->small ? SMALL : WIDE, height = c->small ? SMALL_HEIGHT : HEIGHT;
+    struct axis ax = {INFINITY, -INFINITY, LEFT, width - RIGHT, false}, ay = {INFINITY, -INFINITY, height - BOTTOM, TOP, c->log_y};
     for (int i = 0; i < c->n_line; i++)
         for (int64_t j = 0; j < c->line[i].n; j++) {
             double x = c->line[i].x[j], y = c->line[i].y[j];
@@ -172,7 +175,7 @@ void html_chart(struct html *h, const struct html_chart *c)
         if (span == 0 && ay.low != 0)
             ay.low -= fabs(ay.low) * 0.1;
     }
-    fprintf(h->f, "<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", width, HEIGHT);
+    fprintf(h->f, "<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", width, height);
     ticks(h, &ay, &ax, true, 5);
     ticks(h, &ax, &ay, false, c->small ? 4 : 8);
     for (int i = 0; i < c->n_line; i++) {
@@ -184,7 +187,7 @@ void html_chart(struct html *h, const struct html_chart *c)
             free(y);
         }
     }
-    frame_text(h, c, &ax, &ay);
+    axis_names(h, c, &ax, &ay);
     fputs("</svg></figure>\n", h->f);
 }
 

@@ -375,7 +375,7 @@ static bool only_units(const char *from, const char *to)
     for (const char *p = from; p < to; p++) {
         if (isalpha((unsigned char)*p) || strchr(" .%{}()/'\n\t", *p) || (unsigned char)*p >= 0x80)
             continue;
-        if (*p == '^' && p > from && isalpha((unsigned char)p[-1])) { /* cm^2 */
+        if (*p == '^' && p > from + 1 && isalpha((unsigned char)p[p[-1] == '}' ? -2 : -1])) { /* cm^2, \text{cm}^2 */
             p += strspn(p + 1, "{}-0123456789");
             continue;
         }
@@ -384,10 +384,29 @@ static bool only_units(const char *from, const char *to)
     return true;
 }
 
+/* Cuts t at its last "=": what is left of it, back to the "=" before, must be a name ("x", "total cost") or arithmetic ("6*3"), but not
+ * an equation in unknowns ("2x+z"). Returns what is right of it; NULL: such an equation. */
+static char *right_side(char *t)
+{
+    char *equals = strrchr(t, '=');
+    if (!equals)
+        return t;
+    *equals = 0;
+    const char *before = strrchr(t, '='), *left = before ? before + 1 : t;
+    bool letters = false;
+    for (const char *p = left; *p; p++)
+        letters = letters || isalpha((unsigned char)*p);
+    return letters && strpbrk(left, "+-*/^0123456789") ? NULL : equals + 1;
+}
+
 bool number_single(struct number *v, const char *text)
 {
-    char *t = plain(text), *equals = strrchr(t, '=');
-    char *s = equals ? equals + 1 : t; /* "x = 18", "6*3 = 18" */
+    *v = (struct number){0};
+    char *t = plain(text), *s = right_side(t);
+    if (!s) {
+        free(t);
+        return false;
+    }
     s += strspn(s, " \n\t(");
     if (*s == '-' && s[1] == ' ') { /* "- 3": nothing to subtract from */
         char *d = s + 1 + strspn(s + 1, " ");
@@ -395,7 +414,6 @@ bool number_single(struct number *v, const char *text)
         s = d - 1;
     }
     const char *at = s;
-    *v = (struct number){0};
     bool ok = next_number(v, s, &at, true) && v->canon;
     if (ok) {
         size_t shown = strlen(v->text);

@@ -124,12 +124,12 @@ static void curves(struct html *h, const struct run *r)
     int64_t longest = 0;
     for (int i = 0; i < r->n; i++)
         longest = r->phase[i].n > longest ? r->phase[i].n : longest;
-    curve(h, r, LOSS,
-          (struct html_chart){.title = "Loss (faint: each step)", .y_label = "nats a token", .log_y = true, .smooth = 1 + longest / 40});
+    int64_t smooth = 1 + longest / 60;
+    curve(h, r, LOSS, (struct html_chart){.title = "Loss (faint: each step)", .y_label = "nats a token", .log_y = true, .smooth = smooth});
     fputs("<div class=\"charts\">", h->f);
-    curve(h, r, LR, (struct html_chart){.title = "Learning rate", .y_label = "rate", .zero = true, .small = true});
-    curve(h, r, GRAD_NORM, (struct html_chart){.title = "Gradient norm, before clipping", .y_label = "norm", .log_y = true, .small = true});
-    curve(h, r, SPEED, (struct html_chart){.title = "Throughput", .y_label = "tokens/s", .zero = true, .small = true});
+    curve(h, r, LR, (struct html_chart){.title = "Learning rate", .zero = true, .small = true});
+    curve(h, r, GRAD_NORM, (struct html_chart){.title = "Gradient norm, before clipping", .log_y = true, .small = true, .smooth = smooth});
+    curve(h, r, SPEED, (struct html_chart){.title = "Throughput, tokens/s", .zero = true, .small = true, .smooth = smooth});
     fputs("</div>\n", h->f);
     for (int i = 0; i < r->n; i++) /* the table wants the median; nothing after it needs the order */
         qsort(r->phase[i].v[SPEED], (size_t)r->phase[i].n, sizeof(double), by_value);

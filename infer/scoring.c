@@ -240,10 +240,6 @@ static json_t *verdicts_of(const struct scoring *s)
 static json_t *score_json(const struct scoring *s, struct err *e)
 {
     char hex[HASH_XXH3_HEX];
-    if (s->n == 0) {
-        err_set(e, "%s: holds no problem", s->truth_path);
-        return NULL;
-    }
     if (s->samples == 0) {
         err_set(e, "%s: holds no answer", s->answers_path);
         return NULL;
@@ -264,7 +260,8 @@ json_t *scoring_run(const struct task *task, const char *truth, const char *answ
 {
     struct scoring s = {.task = task, .truth_path = truth, .answers_path = answers, .index = json_object()};
     json_t *score = NULL;
-    if (scoring_each_line(truth, read_truth, &s, e) && scoring_each_line(answers, read_answer, &s, e))
+    if (scoring_each_line(truth, read_truth, &s, e) && (s.n || err_set(e, "%s: holds no problem", truth)) &&
+        scoring_each_line(answers, read_answer, &s, e))
         score = score_json(&s, e);
     for (int64_t i = 0; i < s.n; i++) {
         struct problem *p = &s.problem[i];

@@ -56,7 +56,7 @@ void task_number_judge(struct verdict *v, const char *key, const char *text, boo
         return;
     }
     v->correct = strcmp(found.canon, key) == 0;
-    v->why = v->correct ? xstrdup(how) : xprintf("%s: expected %s", how, key);
+    v->why = v->correct ? xstrdup(how) : xprintf("%s; expected %s", how, key);
     v->extracted = found.text;
     v->key = found.canon;
 }
