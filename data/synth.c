@@ -144,7 +144,7 @@ static int pick_times(struct draw *r, int v)
 }
 static int pick_share(struct draw *r, int v)
 {
-    int fits[8], n = 0;
+    int fits[8] = {0}, n = 0;
     for (int k = 2; k <= 9; k++)
         if (v % k == 0 && v / k >= 2 && v / k <= 9) /* in the table of one-digit products */
             fits[n++] = k;
@@ -152,7 +152,7 @@ static int pick_share(struct draw *r, int v)
 }
 static int pick_remainder(struct draw *r, int v)
 {
-    int fits[7], n = 0;
+    int fits[7] = {0}, n = 0;
     for (int k = 3; k <= 9; k++)
         if (v > k && v / k <= 9)
             fits[n++] = k;

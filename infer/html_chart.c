@@ -13,7 +13,11 @@ struct axis {
 };
 static double place(const struct axis *x, double v)
 {
-    double t = x->logarithmic ? (log10(v) - log10(x->low)) / (log10(x->high) - log10(x->low)) : (v - x->low) / (x->high - x->low);
+    double t;
+    if (x->logarithmic)
+        t = (log10(v) - log10(x->low)) / (log10(x->high) - log10(x->low));
+    else
+        t = (v - x->low) / (x->high - x->low);
     return x->a + t * (x->b - x->a);
 }
 

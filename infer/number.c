@@ -213,9 +213,9 @@ static const char *read_number(struct reading *r, const char *s, bool strict)
     if (end) {
         s = end;
     } else {
-        const char *slash = strict ? skip_spaces(s) : s, *under = slash;
+        const char *slash = strict ? skip_spaces(s) : s;
         if (*slash == '/') {
-            under = strict ? skip_spaces(slash + 1) : slash + 1;
+            const char *under = strict ? skip_spaces(slash + 1) : slash + 1;
             bool negative = *under == '-';
             r->over = r->whole;
             end = read_decimal(&r->under, under + negative, false, &r->good);
