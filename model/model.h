@@ -18,7 +18,7 @@ struct model_shape {
     enum dtype type;     /* of matrix products */
     enum dtype residual; /* of the residual stream: F32, or BF16 to save memory */
     int64_t max_tokens;  /* of a pass */
-    int32_t max_docs;
+    int32_t max_docs; /* of a pass; decode steps apart, which may have max_tokens of them: scratch grows with documents, steps need none */
     int32_t kept_layers; /* training: the last kept_layers keep all activations; the others keep their input and run again */
     bool train;
     int32_t logit_rows; /* rows of logits at a time */

@@ -5,6 +5,8 @@
 #include "kernels/mat.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h> /* madvise */
+#include <unistd.h>   /* sysconf */
 
 enum { MAX_HEADER = 100 << 20 }; /* bytes; the format's own limit */
 
@@ -274,6 +276,20 @@ void st_read_f32(const struct st_tensor *t, int64_t from, int64_t n, float *out)
         uint16_t h;
         memcpy(&h, t->data + 2 * (from + i), 2);
         out[i] = bf16 ? bf16_to_f32(h) : f16_to_f32(h);
+    }
+}
+
+void safetensors_forget(const struct safetensors *s, const struct st_tensor *t, int64_t from, int64_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), size = (uintptr_t)(t->bytes / t->n);
+    uintptr_t first = (uintptr_t)t->data + (uintptr_t)from * size, end = first + (uintptr_t)n * size;
+    for (int32_t i = 0; i < s->n_blob; i++) {
+        uintptr_t blob = (uintptr_t)s->blob[i].map.data;
+        if (s->blob[i].heap || first < blob || first >= blob + s->blob[i].map.size)
+            continue;
+        first = first / page * page; /* a mapping begins on a page, so this is still inside */
+        madvise((void *)first, end / page * page > first ? end / page * page - first : 0, MADV_DONTNEED);
+        return;
     }
 }
 

@@ -29,6 +29,8 @@ const struct st_tensor *safetensors_find(const struct safetensors *s, const char
 /* n numbers from the from-th on, as float32. F32, BF16 and F16 only: others are refused by st_check_dtype(). */
 bool st_check_dtype(const struct st_tensor *t, struct err *e);
 void st_read_f32(const struct st_tensor *t, int64_t from, int64_t n, float *out);
+/* What st_read_f32() read last is not wanted again soon: its pages of the mapped file leave this process's memory. */
+void safetensors_forget(const struct safetensors *s, const struct st_tensor *t, int64_t from, int64_t n);
 
 /* Writing one file: the tensors are named first, then their bytes follow in that order. */
 struct st_spec {

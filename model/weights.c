@@ -148,6 +148,7 @@ bool weights_load(struct tensors w, struct tensors *master, const char *path, st
                 int64_t n = p->n - first < PIECE ? p->n - first : PIECE;
                 st_read_f32(from[k], first, n, b.f);
                 put_both(w, master, p, first, n, b);
+                safetensors_forget(&s, from[k], first, n);
             }
         }
         piece_free(b);
