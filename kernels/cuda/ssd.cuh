@@ -90,13 +90,14 @@ static inline bool ssd_mma_takes(struct ssd_in in, struct ssd_dims d)
     return d.headdim == 64 && (d.state == 64 || d.state == 128) && ssd_mma_takes(in.x) && ssd_mma_takes(in.B) && ssd_mma_takes(in.C);
 }
 
+constexpr int TILE = 64; /* tokens of a tile of the tensor-core kernels; ssd_kept's cum starts anew at every tile */
 /* Shared memory that every card of sm_80 and later gives one block. */
 constexpr size_t SHARED_MAX = 163 * 1024;
 
 struct ssd_fwd_args {
     mat y;
     struct ssd_in in;
-    const float *dt, *cum; /* [T, H], as in ssd_kept */
+    const float *dt, *cum; /* [T, H] */
     void *states;          /* ssd_kept's, or NULL */
     struct ssd_dims d;
     struct seqs s;

@@ -50,23 +50,38 @@ template <class F, class Out> __device__ __forceinline__ void row_sums(int M, in
     }
 }
 /* Rows row .. row+len-1, columns col .. col+n-1 to s with rows of ld. */
-template <class T> __device__ __forceinline__ void load_rows(float *s, int ld, tokens<const T> from, int64_t row, int64_t col, int len, int n)
+template <class T>
+__device__ __forceinline__ void load_rows(float *s, int ld, tokens<const T> from, int64_t row, int64_t col, int len, int n)
 {
     for (int i = threadIdx.x; i < len * n; i += ANY_THREADS)
         s[i / n * ld + i % n] = to_f32(from.row(row + i / n)[col + i % n]);
 }
-/* dt, and cum counted from the tile's start, of one head. dt and cum are at the first row's; chunk_start: cum counts from there already. */
-__device__ __forceinline__ void load_steps(float *s_dt, float *s_cum, const float *dt, const float *cum, int heads, int len, bool chunk_start)
+/* dt of one head, from the first row's, and cum, the sums of A dt from the tile's start. In double: steps that wipe the state out and
+ * steps that keep it may lie side by side, and differences of sums must keep the digits of the small ones. Needs a barrier after it. */
+__device__ __forceinline__ void load_steps(float *s_dt, double *s_cum, const float *dt, float A, int heads, int len)
 {
-    const float base = chunk_start ? 0.f : cum[-heads];
-    for (int i = threadIdx.x; i < len; i += ANY_THREADS) {
-        s_dt[i] = dt[(int64_t)i * heads];
-        s_cum[i] = fminf(cum[(int64_t)i * heads] - base, 0.f);
+    if (threadIdx.x >= 32)
+        return;
+    double before = 0;
+    for (int first = 0; first < len; first += 32) {
+        const int i = first + threadIdx.x;
+        const float v = i < len ? dt[(int64_t)i * heads] : 0.f;
+        double sum = (double)A * v;
+#pragma unroll
+        for (int o = 1; o < 32; o *= 2) {
+            const double s = __shfl_up_sync(~0u, sum, o);
+            sum += threadIdx.x >= o ? s : 0.;
+        }
+        sum += before;
+        if (i < len)
+            s_dt[i] = v, s_cum[i] = sum;
+        before = __shfl_sync(~0u, sum, 31);
     }
 }
-__device__ __forceinline__ float decay(float log_decay)
+/* exp of a log decay, a sum in s_cum or a difference of two. */
+__device__ __forceinline__ float decay(double log_decay)
 {
-    return expf(fminf(log_decay, 0.f));
+    return expf(fminf((float)log_decay, 0.f));
 }
 /* The largest tile for which shared(tile) floats fit. */
 template <class F> static inline int largest_tile(F shared)

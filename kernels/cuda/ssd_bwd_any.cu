@@ -1,6 +1,7 @@
 /* kernels/cuda/ssd_bwd_any.cu - SSD backward for every type and shape, in float32 on CUDA cores.
  *
- * The same steps and formulas as ssd_bwd_mma.cu (they stand at its head), with the states of tiles in float32.
+ * The same steps and formulas as ssd_bwd_mma.cu (they stand at its head), with the states of tiles in float32. The pairs that cross a
+ * step are summed as they are, without a difference of sums: a step that wipes the state out multiplies what such a difference leaves.
  */
 #include "kernels/cuda/ssd_any.cuh"
 
@@ -9,7 +10,7 @@ namespace
 template <class T> struct bwd_any_args {
     tokens<const T> x, B, C, dy;
     tokens<T> dx, dB, dC, ddt;
-    const float *A_log, *D, *dt, *cum;
+    const float *A_log, *D, *dt;
     const T *kept;
     float *S, *R; /* [chunk][per_chunk][H, P, N], counted from the slice's first chunk */
     const float *carry_in;
@@ -22,16 +23,18 @@ template <class T> struct bwd_any_args {
 size_t walk_any_floats(struct ssd_dims d, int tile)
 {
     size_t P = d.headdim | 1, N = d.state | 1;
-    return (size_t)d.headdim * N + tile * (P + N + 2);
+    return (size_t)d.headdim * N + tile * (P + N + 3);
 }
 
 /* As walk_kernel: the states entering the tiles of a chunk, or the gradients of those leaving the tiles of a document's slice. */
 template <class T, bool REVERSE> __global__ void __launch_bounds__(ANY_THREADS) walk_any_kernel(bwd_any_args<T> a)
 {
     const int P = a.d.headdim, N = a.d.state, L = a.tile, p_ld = P | 1, n_ld = N | 1;
-    extern __shared__ float any_shared[];
-    float *S = any_shared, *u = S + P * n_ld, *v = u + L * p_ld, *dt = v + L * n_ld, *cum = dt + L;
+    extern __shared__ __align__(16) float any_shared[];
+    double *cum = (double *)any_shared;
+    float *S = any_shared + 2 * L, *u = S + P * n_ld, *v = u + L * p_ld, *dt = v + L * n_ld;
     const int heads = a.d.heads, unit = blockIdx.x / heads, head = blockIdx.x % heads, group = head / (heads / a.d.groups);
+    const float A = -expf(a.A_log[head]);
     int lo = a.chunk0 + unit, hi = lo + 1;
     bool goes_on = false, came_from = false;
     if (REVERSE) {
@@ -59,10 +62,10 @@ template <class T, bool REVERSE> __global__ void __launch_bounds__(ANY_THREADS) 
             break;
         load_rows(u, p_ld, REVERSE ? a.dy : a.x, at.row, (int64_t)head * P, at.len, P);
         load_rows(v, n_ld, REVERSE ? a.C : a.B, at.row, (int64_t)group * N, at.len, N);
-        const int64_t step = at.row * heads + head;
-        load_steps(dt, cum, a.dt + step, a.cum + step, heads, at.len, in_chunk == 0);
+        load_steps(dt, cum, a.dt + at.row * heads + head, A, heads, at.len);
         __syncthreads();
-        const float last = cum[at.len - 1], through = decay(last);
+        const double last = cum[at.len - 1];
+        const float through = decay(last);
         product(
             P, N, at.len, [&](int p, int j) { return u[j * p_ld + p]; },
             [&](int j, int n) { return v[j * n_ld + n] * (REVERSE ? decay(cum[j]) : dt[j] * decay(last - cum[j])); },
@@ -75,23 +78,24 @@ template <class T, bool REVERSE> __global__ void __launch_bounds__(ANY_THREADS) 
     }
 }
 
-enum { DT, CUM, PAIR_ROW, PAIR_COL, ENTER, LEAVE, DU_X, DY_X, DDT, DA, PER_TOKEN }; /* numbers kept per token */
+enum { DT, CROSS, ENTER, LEAVE, DU_X, DY_X, DDT, DA, PER_TOKEN }; /* numbers kept per token */
 
 size_t bwd_any_floats(struct ssd_dims d, int tile)
 {
     size_t P = d.headdim | 1, N = d.state | 1, widest = P > N ? P : N;
-    return (size_t)d.headdim * N + tile * (2 * P + 4 * N + widest + 4 * (tile | 1) + PER_TOKEN) + ANY_WARPS;
+    return (size_t)d.headdim * N + tile * (2 * P + 4 * N + widest + 4 * (tile | 1) + PER_TOKEN + 2) + ANY_WARPS;
 }
 
 /* All gradients of a tile for the heads of a group. */
 template <class T> __global__ void __launch_bounds__(ANY_THREADS) bwd_any_kernel(bwd_any_args<T> a)
 {
     const int P = a.d.headdim, N = a.d.state, L = a.tile, p_ld = P | 1, n_ld = N | 1, l_ld = L | 1, w_ld = max(p_ld, n_ld);
-    extern __shared__ float any_shared[];
-    float *state = any_shared, *x = state + P * n_ld, *dy = x + L * p_ld, *B = dy + L * p_ld, *C = B + L * n_ld;
+    extern __shared__ __align__(16) float any_shared[];
+    double *cum = (double *)any_shared;
+    float *state = any_shared + 2 * L, *x = state + P * n_ld, *dy = x + L * p_ld, *B = dy + L * p_ld, *C = B + L * n_ld;
     float *dB = C + L * n_ld, *dC = dB + L * n_ld, *work = dC + L * n_ld, *G = work + L * w_ld, *GL = G + L * l_ld;
     float *dG = GL + L * l_ld, *dG_sum = dG + L * l_ld, *token = dG_sum + L * l_ld, *pass = token + PER_TOKEN * L;
-    float *dt = token + DT * L, *cum = token + CUM * L;
+    float *dt = token + DT * L;
     const int heads = a.d.heads, per_group = heads / a.d.groups, group = blockIdx.x % a.d.groups, tile = blockIdx.x / a.d.groups;
     const int chunk = a.chunk0 + tile / a.per_chunk, in_chunk = tile % a.per_chunk, head0 = group * per_group;
     const int64_t tile_index = (int64_t)chunk * a.per_chunk + in_chunk, state_size = (int64_t)P * N;
@@ -116,11 +120,11 @@ template <class T> __global__ void __launch_bounds__(ANY_THREADS) bwd_any_kernel
     for (int h = 0; h < per_group; h++) {
         const int head = head0 + h;
         const float *S = a.S + ((int64_t)tile * heads + head) * state_size, *R = a.R + ((int64_t)tile * heads + head) * state_size;
-        const int64_t step = at.row * heads + head;
+        const float A = -expf(a.A_log[head]);
         __syncthreads();
         load_rows(x, p_ld, a.x, at.row, (int64_t)head * P, len, P);
         load_rows(dy, p_ld, a.dy, at.row, (int64_t)head * P, len, P);
-        load_steps(dt, cum, a.dt + step, a.cum + step, heads, len, in_chunk == 0);
+        load_steps(dt, cum, a.dt + at.row * heads + head, A, heads, len);
         for (int i = threadIdx.x; i < P * N; i += ANY_THREADS)
             state[i / N * n_ld + i % N] = S[i];
         __syncthreads();
@@ -145,12 +149,15 @@ template <class T> __global__ void __launch_bounds__(ANY_THREADS) bwd_any_kernel
         __syncthreads();
         row_sums(
             len, N, [&](int i, int n) { return work[i * w_ld + n]; }, [&](int i, float v) { token[ENTER * L + i] = v; });
-        row_sums(
-            len, len, [&](int i, int j) { return j < i ? dG[i * l_ld + j] * G[i * l_ld + j] : 0.f; },
-            [&](int i, float v) { token[PAIR_ROW * L + i] = v; });
-        row_sums(
-            len, len, [&](int j, int i) { return j < i ? dG[i * l_ld + j] * G[i * l_ld + j] : 0.f; },
-            [&](int j, float v) { token[PAIR_COL * L + j] = v; });
+        const int t = threadIdx.x;
+        if (t < len) { /* row t of dG becomes, at column s, the sum of its pairs with j < s */
+            float sum = 0;
+            for (int j = 0; j <= t; j++) {
+                const float pair = dG[t * l_ld + j] * G[t * l_ld + j];
+                dG[t * l_ld + j] = sum;
+                sum += pair;
+            }
+        }
         float through = 0;
         for (int i = threadIdx.x; i < P * N; i += ANY_THREADS) {
             through += state[i / N * n_ld + i % N] * R[i];
@@ -160,7 +167,14 @@ template <class T> __global__ void __launch_bounds__(ANY_THREADS) bwd_any_kernel
         if (threadIdx.x % 32 == 0)
             pass[threadIdx.x / 32] = through;
         __syncthreads();
-        const float last = cum[len - 1], D = a.D[head];
+        const double last = cum[len - 1];
+        const float D = a.D[head];
+        if (t < len) {
+            float sum = 0;
+            for (int i = t; i < len; i++)
+                sum += dG[i * l_ld + t];
+            token[CROSS * L + t] = sum;
+        }
         product(
             len, P, N, [&](int j, int n) { return B[j * n_ld + n]; }, [&](int n, int p) { return state[p * n_ld + n]; },
             [&](int j, int p, float v) { work[j * w_ld + p] = v * decay(last - cum[j]); });
@@ -183,15 +197,13 @@ template <class T> __global__ void __launch_bounds__(ANY_THREADS) bwd_any_kernel
         row_sums(
             len, P, [&](int j, int p) { return work[j * w_ld + p] * x[j * p_ld + p]; }, [&](int j, float v) { token[DU_X * L + j] = v; });
         __syncthreads();
-        const int t = threadIdx.x;
-        const float A = -expf(a.A_log[head]);
         if (t < len) {
             float da = 0;
             for (int w = 0; w < ANY_WARPS; w++)
                 da += pass[w];
-            da *= decay(last);
+            da = da * decay(last) + token[CROSS * L + t];
             for (int i = t; i < len; i++)
-                da += token[PAIR_ROW * L + i] - token[PAIR_COL * L + i] + token[ENTER * L + i];
+                da += token[ENTER * L + i];
             for (int j = 0; j < t; j++)
                 da += token[LEAVE * L + j];
             const float ddt = (token[DU_X * L + t] + A * da) * -expm1f(-dt[t]); /* the slope of softplus is 1 - exp(-softplus) */
@@ -234,10 +246,29 @@ void ssd_bwd_any(const struct ssd_bwd_args &a)
     const int64_t chunks = a.chunk1 - a.chunk0;
     typed(a.in.x.dtype, [&](auto t) {
         using T = decltype(t);
-        bwd_any_args<T> k = {tokens_of<const T>(a.in.x), tokens_of<const T>(a.in.B), tokens_of<const T>(a.in.C), tokens_of<const T>(a.dy),
-                             tokens_of<T>(a.g.dx), tokens_of<T>(a.g.dB), tokens_of<T>(a.g.dC), tokens_of<T>(a.g.ddt),
-                             a.in.A_log, a.in.D, a.kept.dt, a.kept.cum, (const T *)a.kept.states, (float *)a.S, (float *)a.R,
-                             a.carry_in, a.carry_out, a.partial, a.d, a.s, a.chunk0, a.chunk1, tile, per_chunk};
+        bwd_any_args<T> k = {tokens_of<const T>(a.in.x),
+                             tokens_of<const T>(a.in.B),
+                             tokens_of<const T>(a.in.C),
+                             tokens_of<const T>(a.dy),
+                             tokens_of<T>(a.g.dx),
+                             tokens_of<T>(a.g.dB),
+                             tokens_of<T>(a.g.dC),
+                             tokens_of<T>(a.g.ddt),
+                             a.in.A_log,
+                             a.in.D,
+                             a.kept.dt,
+                             (const T *)a.kept.states,
+                             (float *)a.S,
+                             (float *)a.R,
+                             a.carry_in,
+                             a.carry_out,
+                             a.partial,
+                             a.d,
+                             a.s,
+                             a.chunk0,
+                             a.chunk1,
+                             tile,
+                             per_chunk};
         const size_t walk_bytes = walk_any_floats(a.d, tile) * sizeof(float);
         launch(walk_any_kernel<T, false>, chunks * a.d.heads, ANY_THREADS, walk_bytes, k);
         launch(walk_any_kernel<T, true>, (int64_t)a.s.n * a.d.heads, ANY_THREADS, walk_bytes, k);

@@ -66,7 +66,7 @@ template <int N, bool REVERSE> __global__ void __launch_bounds__(THREADS, 2) wal
             tile_copy<HEADDIM>(sh.u[stage], u.row(at.row) + head * HEADDIM, u.ld, at.len);
             tile_copy<N>(sh.v[stage], v.row(at.row) + group * N, v.ld, at.len);
             const int64_t step = at.row * heads + head;
-            steps_copy(&sh.steps[stage], a.dt + step, a.cum + step, heads, at.len, tile % a.per_chunk == 0);
+            steps_copy(&sh.steps[stage], a.dt + step, a.cum + step, heads, at.len);
         }
         copies_commit();
     };
@@ -110,11 +110,10 @@ template <int N, bool REVERSE> __global__ void __launch_bounds__(THREADS, 2) wal
         __syncthreads();
         fetch(i + WALK_STAGES - 1);
         const tile_steps &steps = sh.steps[stage];
-        tile_scale(sh.us, sh.u[stage], [&](int row) {
-            return REVERSE ? __expf(steps.before(row)) : steps.dt[row] * __expf(steps.after(row));
-        });
+        tile_scale(sh.us, sh.u[stage],
+                   [&](int row) { return REVERSE ? __expf(steps.cum[row]) : steps.dt[row] * __expf(steps.after(row)); });
         __syncthreads();
-        scale(S, __expf(steps.before(TILE - 1)));
+        scale(S, __expf(steps.cum[TILE - 1]));
         warp_product<true, HEADDIM, false, N>(S, sh.us, m, sh.v[stage], n, 0, TILE);
     }
     if (REVERSE && came_from) {
@@ -174,7 +173,7 @@ __device__ __forceinline__ void finish_head(const bwd_kernel_args &a, const head
 #pragma unroll
     for (int w = 0; w < 8; w++)
         pass += h.pass[w];
-    pass *= __expf(steps.before(TILE - 1));
+    pass *= __expf(steps.cum[TILE - 1]);
 
     float suffix = from[0] + from[1], prefix = to[0] + to[1]; /* inclusive over lanes */
 #pragma unroll
@@ -227,21 +226,20 @@ template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_ke
         return;
     }
     const int warp = threadIdx.x >> 5, fr = frag_row(), fc = frag_col();
-    const int rows = (warp >> 1) * 16, half = warp & 1;               /* of [64][64] results */
-    const int bm = (warp & 1) * 32, bn = (warp >> 1) * (N / 4);       /* of dB and dC */
+    const int rows = (warp >> 1) * 16, half = warp & 1;         /* of [64][64] results */
+    const int bm = (warp & 1) * 32, bn = (warp >> 1) * (N / 4); /* of dB and dC */
 
     auto fetch = [&](int h) {
         if (h < per_group) {
             const int head = head0 + h, stage = h & 1;
             tile_copy<HEADDIM>(sh.x[stage], a.x.row(at_tile.row) + head * HEADDIM, a.x.ld, at_tile.len);
             tile_copy<HEADDIM>(sh.dy[stage], a.dy.row(at_tile.row) + head * HEADDIM, a.dy.ld, at_tile.len);
-            const bf16 *S = in_chunk == 0
-                                ? a.kept + ((int64_t)chunk * heads + head) * STATE
-                                : a.S + (((int64_t)(chunk - a.chunk0) * (a.per_chunk - 1) + in_chunk - 1) * heads + head) * STATE;
+            const bf16 *S = in_chunk == 0 ? a.kept + ((int64_t)chunk * heads + head) * STATE
+                                          : a.S + (((int64_t)(chunk - a.chunk0) * (a.per_chunk - 1) + in_chunk - 1) * heads + head) * STATE;
             tile_copy<N>(sh.S[stage], S, N, HEADDIM);
             tile_copy<N>(sh.R[stage], a.R + ((int64_t)tile * heads + head) * STATE, N, HEADDIM);
             const int64_t step = at_tile.row * heads + head;
-            steps_copy(&sh.steps[h % 3], a.dt + step, a.cum + step, heads, at_tile.len, in_chunk == 0);
+            steps_copy(&sh.steps[h % 3], a.dt + step, a.cum + step, heads, at_tile.len);
         }
         copies_commit();
     };
@@ -265,7 +263,7 @@ template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_ke
 #pragma unroll
             for (int q = 0; q < 2; q++)
                 if (16 * (half + 2 * q) <= rows)
-                    warp_product<false, N, true, N>(*(float(*)[1][2][4])&G[q], sh.C, rows, sh.B, 16 * (half + 2 * q), 0, N);
+                    warp_product<false, N, true, N>(*(float(*)[1][2][4]) & G[q], sh.C, rows, sh.B, 16 * (half + 2 * q), 0, N);
         } else if (warp == h % 8)
             finish_head(a, sh.sums[stage ^ 1], sh.steps[(h - 1) % 3], at_tile, head - 1, tile_index);
         const bf16 *x = sh.x[stage], *dy = sh.dy[stage], *S = sh.S[stage], *R = sh.R[stage];
@@ -352,7 +350,7 @@ template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_ke
 #pragma unroll
                 for (int e = 0; e < 2; e++) {
                     const int row = bm + 16 * i + fr + 8 * e;
-                    const float f = __expf(steps.before(row));
+                    const float f = __expf(steps.cum[row]);
                     float sum = 0;
 #pragma unroll
                     for (int j = 0; j < NI; j++) {
@@ -452,12 +450,29 @@ template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_ke
 
 template <int N> void run(const struct ssd_bwd_args &a)
 {
-    bwd_kernel_args k = {tokens_of<bf16>(a.in.x), tokens_of<bf16>(a.in.B), tokens_of<bf16>(a.in.C),   tokens_of<bf16>(a.dy),
-                         tokens_of<bf16>(a.g.dx), tokens_of<bf16>(a.g.dB), tokens_of<bf16>(a.g.dC),   tokens_of<bf16>(a.g.ddt),
-                         a.in.A_log,              a.in.D,                  a.kept.dt,                 a.kept.cum,
-                         (const bf16 *)a.kept.states, (bf16 *)a.S,         (bf16 *)a.R,               a.carry_in,
-                         a.carry_out,             a.partial,               a.d,                       a.s,
-                         a.chunk0,                a.chunk1,                ssd_bwd_mma_plan(a.d, a.s.chunk).per_chunk};
+    bwd_kernel_args k = {tokens_of<bf16>(a.in.x),
+                         tokens_of<bf16>(a.in.B),
+                         tokens_of<bf16>(a.in.C),
+                         tokens_of<bf16>(a.dy),
+                         tokens_of<bf16>(a.g.dx),
+                         tokens_of<bf16>(a.g.dB),
+                         tokens_of<bf16>(a.g.dC),
+                         tokens_of<bf16>(a.g.ddt),
+                         a.in.A_log,
+                         a.in.D,
+                         a.kept.dt,
+                         a.kept.cum,
+                         (const bf16 *)a.kept.states,
+                         (bf16 *)a.S,
+                         (bf16 *)a.R,
+                         a.carry_in,
+                         a.carry_out,
+                         a.partial,
+                         a.d,
+                         a.s,
+                         a.chunk0,
+                         a.chunk1,
+                         ssd_bwd_mma_plan(a.d, a.s.chunk).per_chunk};
     const int64_t chunks = a.chunk1 - a.chunk0;
     if (k.per_chunk > 1)
         launch(walk_kernel<N, false>, chunks * a.d.heads, THREADS, sizeof(walk_shared<N>), k);

@@ -3,19 +3,19 @@
 
 namespace
 {
-constexpr int LANES = 32, PARTS = 8;
+constexpr int LANES = 32, PARTS = 8, RUN = TILE / PARTS;
 
-/* dt = softplus(dt' + bias) and cum, the sums of -exp(A_log) dt from the chunk's start. A block does 32 heads of one chunk, whose tokens
- * are cut in PARTS runs; a lane adds up one run of one head. */
+/* dt = softplus(dt' + bias) and cum, the sums of -exp(A_log) dt from the tile's start: differences of short sums keep more digits. A block
+ * does 32 heads of a tile, whose tokens are cut in PARTS runs; a lane adds up one run of one head. */
 template <class T>
 __global__ void __launch_bounds__(LANES *PARTS)
     steps_kernel(tokens<T> dt_in, const float *bias, const float *A_log, float *dt, float *cum, int heads, struct seqs s)
 {
     __shared__ float sums[PARTS][LANES];
-    const int blocks_per_chunk = (heads + LANES - 1) / LANES, chunk = blockIdx.x / blocks_per_chunk;
-    const int lane = threadIdx.x % LANES, part = threadIdx.x / LANES, head = blockIdx.x % blocks_per_chunk * LANES + lane;
-    const tile_place at = place_of(s, chunk, 0, s.chunk);
-    const int run = (s.chunk + PARTS - 1) / PARTS, from = min(part * run, at.len), to = min(from + run, at.len);
+    const int per_tile = (heads + LANES - 1) / LANES, per_chunk = (s.chunk + TILE - 1) / TILE, tile = blockIdx.x / per_tile;
+    const int lane = threadIdx.x % LANES, part = threadIdx.x / LANES, head = blockIdx.x % per_tile * LANES + lane;
+    const tile_place at = place_of(s, tile / per_chunk, tile % per_chunk, TILE);
+    const int len = max(at.len, 0), from = min(part * RUN, len), to = min(from + RUN, len);
     float sum = 0;
     if (head < heads) {
         const float A = -expf(A_log[head]), b = bias[head];
@@ -51,8 +51,8 @@ void ssd_fwd(mat y, struct ssd_kept keep, struct ssd_in in, struct ssd_dims d, s
     float *dt = keep.dt ? keep.dt : (float *)scratch, *cum = keep.cum ? keep.cum : dt + s.tokens * d.heads;
     a.dt = dt, a.cum = cum;
     typed(in.dt.dtype, [&](auto t) {
-        launch(steps_kernel<decltype(t)>, s.n_chunk * ceil_div(d.heads, LANES), LANES * PARTS, 0, tokens_of<decltype(t)>(in.dt), in.dt_bias,
-               in.A_log, dt, cum, d.heads, s);
+        launch(steps_kernel<decltype(t)>, s.n_chunk * ceil_div(s.chunk, TILE) * ceil_div(d.heads, LANES), LANES * PARTS, 0,
+               tokens_of<decltype(t)>(in.dt), in.dt_bias, in.A_log, dt, cum, d.heads, s);
     });
     bool state_fits = !state.data || (state.stride % 8 == 0 && (uintptr_t)state.data % 16 == 0);
     if (ssd_mma_takes(in, d) && ssd_mma_takes(y) && state_fits)

@@ -81,7 +81,7 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) fwd_kernel(fwd_ke
         tile_copy<N>(sh.C[stage], a.C.row(at.row) + group * N, a.C.ld, at.len);
         tile_copy<HEADDIM>(sh.x[stage], a.x.row(at.row) + head * HEADDIM, a.x.ld, at.len);
         int64_t step = at.row * heads + head;
-        steps_copy(&sh.steps[stage], a.dt + step, a.cum + step, heads, at.len, tile % per_chunk == 0);
+        steps_copy(&sh.steps[stage], a.dt + step, a.cum + step, heads, at.len);
     };
     float S[2][NI][4];
     auto share_state = [&] {
@@ -166,7 +166,7 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) fwd_kernel(fwd_ke
 #pragma unroll
         for (int e = 0; e < 2; e++) {
             const int row = rows + frag_row() + 8 * e;
-            const float f = __expf(steps.before(row));
+            const float f = __expf(steps.cum[row]);
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 uint32_t x = *(const uint32_t *)(sh.x[stage] + at<HEADDIM>(row, 32 * half + 8 * j + frag_col()));
@@ -179,7 +179,7 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) fwd_kernel(fwd_ke
             if (rows + row < at_tile.len)
                 *(uint4 *)(a.y.row(at_tile.row + rows + row) + head * HEADDIM + 32 * half + col) = v;
         });
-        scale(S, __expf(steps.before(TILE - 1)));
+        scale(S, __expf(steps.cum[TILE - 1]));
         warp_product<true, HEADDIM, false, N>(S, sh.xs, sm, sh.B[stage], sn, 0, TILE);
         share_state();
     }
@@ -189,8 +189,17 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) fwd_kernel(fwd_ke
 
 template <int N> void run(const struct ssd_fwd_args &a)
 {
-    fwd_kernel_args k = {tokens_of<bf16>(a.in.x), tokens_of<bf16>(a.in.B), tokens_of<bf16>(a.in.C), tokens_of<bf16>(a.y), a.in.D, a.dt, a.cum,
-                         (bf16 *)a.states, a.d, a.s, a.state};
+    fwd_kernel_args k = {tokens_of<bf16>(a.in.x),
+                         tokens_of<bf16>(a.in.B),
+                         tokens_of<bf16>(a.in.C),
+                         tokens_of<bf16>(a.y),
+                         a.in.D,
+                         a.dt,
+                         a.cum,
+                         (bf16 *)a.states,
+                         a.d,
+                         a.s,
+                         a.state};
     launch(fwd_kernel<N>, (int64_t)a.s.n * a.d.heads, THREADS, sizeof(fwd_shared<N>), k);
 }
 } // namespace

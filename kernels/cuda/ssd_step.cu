@@ -148,11 +148,21 @@ template <class T, class S> void step(const step_args<T> &a, int rows)
     const int lanes = aligned && a.d.state % SIZE == 0 ? a.d.state / SIZE : 0;
     void (*kernel)(step_args<T>) = step_any_kernel<T, S>;
     switch (lanes) {
-    case 2: kernel = step_kernel<T, S, 2>; break;
-    case 4: kernel = step_kernel<T, S, 4>; break;
-    case 8: kernel = step_kernel<T, S, 8>; break;
-    case 16: kernel = step_kernel<T, S, 16>; break;
-    case 32: kernel = step_kernel<T, S, 32>; break;
+    case 2:
+        kernel = step_kernel<T, S, 2>;
+        break;
+    case 4:
+        kernel = step_kernel<T, S, 4>;
+        break;
+    case 8:
+        kernel = step_kernel<T, S, 8>;
+        break;
+    case 16:
+        kernel = step_kernel<T, S, 16>;
+        break;
+    case 32:
+        kernel = step_kernel<T, S, 32>;
+        break;
     }
     launch(kernel, (int64_t)rows * a.d.heads, STEP_THREADS, 0, a);
 }
@@ -163,8 +173,18 @@ void ssd_step(mat y, struct ssd_in in, struct ssd_dims d, struct seqs s, struct 
     must(state.data && s.tokens == s.n);
     typed(in.x.dtype, [&](auto t) {
         using T = decltype(t);
-        step_args<T> a = {tokens_of<const T>(in.x), tokens_of<const T>(in.B), tokens_of<const T>(in.C), tokens_of<const T>(in.dt), tokens_of<T>(y),
-                          in.dt_bias, in.A_log, in.D, state.data, state.stride, s.slot, d};
+        step_args<T> a = {tokens_of<const T>(in.x),
+                          tokens_of<const T>(in.B),
+                          tokens_of<const T>(in.C),
+                          tokens_of<const T>(in.dt),
+                          tokens_of<T>(y),
+                          in.dt_bias,
+                          in.A_log,
+                          in.D,
+                          state.data,
+                          state.stride,
+                          s.slot,
+                          d};
         if (state.dtype == F32)
             step<T, float>(a, s.n);
         else

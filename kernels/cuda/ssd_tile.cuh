@@ -8,7 +8,6 @@
 #include "kernels/cuda/ssd.cuh"
 #include "kernels/cuda/ssd_mma.cuh"
 
-constexpr int TILE = 64;     /* tokens */
 constexpr int HEADDIM = 64;  /* P of the tensor-core kernels */
 constexpr int THREADS = 256; /* of a block: 8 warps */
 
@@ -143,27 +142,20 @@ template <int W> __device__ __forceinline__ void tile_copy(bf16 *s, const bf16 *
 }
 /* The time steps of a tile. Below its last row dt is 0 and cum stays, so that the rows there count for nothing. */
 struct alignas(16) tile_steps {
-    float dt[TILE], cum[TILE];
-    float base; /* cum before the first row */
-    __device__ float before(int row) const /* log decay from the tile's start to the row, <= 0 */
-    {
-        return fminf(cum[row] - base, 0.f);
-    }
-    __device__ float after(int row) const /* log decay from the row to the tile's end, <= 0 */
+    float dt[TILE], cum[TILE];            /* cum: log decay from the tile's start to the row, <= 0 */
+    __device__ float after(int row) const /* log decay from the row to the tile's end */
     {
         return fminf(cum[TILE - 1] - cum[row], 0.f);
     }
 };
-/* dt and cum point at the first row's; chunk_start says that cum counts from there. */
-__device__ __forceinline__ void steps_copy(struct tile_steps *s, const float *dt, const float *cum, int heads, int len, bool chunk_start)
+/* dt and cum point at the first row's. */
+__device__ __forceinline__ void steps_copy(struct tile_steps *s, const float *dt, const float *cum, int heads, int len)
 {
     int t = threadIdx.x, row = t & 63;
     if (t < TILE)
         copy4_async(&s->dt[row], dt + (int64_t)(row < len ? row : 0) * heads, row < len);
     else if (t < 2 * TILE)
         copy4_async(&s->cum[row], cum + (int64_t)(row < len ? row : len - 1) * heads, true);
-    else if (t == 2 * TILE)
-        copy4_async(&s->base, chunk_start ? cum : cum - heads, !chunk_start);
 }
 /* to = weight(row) * from, a tile [64][64]; each thread does a quarter of a row. */
 template <class F> __device__ __forceinline__ void tile_scale(bf16 *to, const bf16 *from, F weight)
