@@ -2,6 +2,7 @@
 #include "core/json.h"
 #include "core/file.h"
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -256,6 +257,34 @@ bool json_get_str(const json_t *o, const char *key, const char **v, struct err *
     return true;
 }
 
+static bool exact_in(const json_t *v, int digits)
+{
+    char text[40];
+    size_t i;
+    const char *key;
+    json_t *x;
+    if (json_is_real(v)) {
+        snprintf(text, sizeof text, "%.*g", digits, json_real_value(v));
+        return strtod(text, NULL) == json_real_value(v);
+    }
+    json_array_foreach(v, i, x)
+    {
+        if (!exact_in(x, digits))
+            return false;
+    }
+    json_object_foreach((json_t *)v, key, x)
+    {
+        if (!exact_in(x, digits))
+            return false;
+    }
+    return true;
+}
+
+size_t json_exact(const json_t *v)
+{
+    return exact_in(v, 15) ? JSON_REAL_PRECISION(15) : JSON_REAL_PRECISION(17);
+}
+
 struct sink {
     struct file_out *o;
     struct err *e;
@@ -276,7 +305,7 @@ static bool dump(struct file_out *o, const json_t *v, size_t flags, struct err *
 
 bool json_write_line(struct file_out *o, const json_t *v, struct err *e)
 {
-    return dump(o, v, JSON_COMPACT | JSON_ENCODE_ANY, e);
+    return dump(o, v, JSON_COMPACT | JSON_ENCODE_ANY | json_exact(v), e);
 }
 
 bool json_write_path(const char *path, const json_t *v, struct err *e)
@@ -284,7 +313,7 @@ bool json_write_path(const char *path, const json_t *v, struct err *e)
     struct file_out *o;
     if (!file_out_open(&o, path, false, e))
         return false;
-    if (dump(o, v, JSON_INDENT(2) | JSON_ENCODE_ANY, e))
+    if (dump(o, v, JSON_INDENT(2) | JSON_ENCODE_ANY | json_exact(v), e))
         return file_out_commit(o, e);
     file_out_abort(o);
     return false;

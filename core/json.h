@@ -31,6 +31,9 @@ bool json_get_str(const json_t *o, const char *key, const char **v, struct err *
 const char *json_type_name(const json_t *v);
 
 struct file_out;
+/* How every number of v can be printed so that it reads back the same: flags for jansson's dumps. 15 digits if they suffice, which shows
+ * 3e-4 as 0.0003, else 17. */
+size_t json_exact(const json_t *v);
 /* One compact line and a newline / an indented document. */
 bool json_write_line(struct file_out *o, const json_t *v, struct err *e);
 bool json_write_path(const char *path, const json_t *v, struct err *e);
