@@ -98,14 +98,17 @@ static char **list_files(const char *dir, size_t *n)
     return name;
 }
 
+/* The manifest's own digest: XXH3-128 of its text with zeros in the digest's place. */
+static const char zeros[] = "00000000000000000000000000000000";
+static const char own_key[] = "manifest_xxh3_128";
+
 static bool write_manifest(const char *dir, struct err *e)
 {
     size_t n;
-    char **name = list_files(dir, &n);
+    char **name = list_files(dir, &n), hex[HASH_XXH3_HEX];
     json_t *files = json_array();
     bool ok = true;
     for (size_t i = 0; i < n; i++) {
-        char hex[HASH_XXH3_HEX];
         char *path = xprintf("%s/%s", dir, name[i]);
         ok = ok && hash_xxh3_file(path, hex, e);
         if (ok)
@@ -115,12 +118,46 @@ static bool write_manifest(const char *dir, struct err *e)
         free(name[i]);
     }
     free(name);
-    json_t *o = json_pack("{s:i, s:o}", "format", FORMAT, "files", files);
-    char *path = xprintf("%s/manifest.json", dir);
-    ok = ok && json_write_path(path, o, e);
+    json_t *o = json_pack("{s:i, s:s, s:o}", "format", FORMAT, own_key, zeros, "files", files);
+    char *path = xprintf("%s/manifest.json", dir), *text = json_dumps(o, JSON_INDENT(2));
+    struct file_out *f = NULL;
+    must(text);
+    hash_xxh3(text, strlen(text), hex);
+    memcpy(strstr(text, zeros), hex, strlen(hex));
+    ok = ok && file_out_open(&f, path, false, e);
+    if (ok) {
+        ok = file_out_write(f, text, strlen(text), e);
+        ok = ok ? file_out_commit(f, e) : (file_out_abort(f), false);
+    }
+    free(text);
     free(path);
     json_decref(o);
     return ok;
+}
+
+/* Parses a manifest and compares its own digest. The caller json_decref()s. */
+static json_t *read_manifest(const char *dir, struct err *e)
+{
+    const char *want;
+    char hex[HASH_XXH3_HEX], *path = xprintf("%s/manifest.json", dir);
+    size_t n = 0;
+    char *text = file_read(path, (size_t)64 << 20, &n, e), *at = NULL;
+    json_t *o = text ? json_parse(text, n, path, e) : NULL;
+    bool ok = o && (json_get_str(o, own_key, &want, e) || err_in(e, "%s", path));
+    if (ok)
+        at = strlen(want) == strlen(zeros) ? strstr(text, want) : NULL;
+    if (ok && at) {
+        memcpy(at, zeros, strlen(zeros));
+        hash_xxh3(text, n, hex);
+    }
+    if (ok && (!at || strcmp(hex, want)))
+        ok = err_set(e, "%s: changed since it was written (its digest does not fit): damaged; use another checkpoint", path);
+    free(text);
+    free(path);
+    if (ok)
+        return o;
+    json_decref(o);
+    return NULL;
 }
 
 /* One set of tensors under a name, with .zst when compressed. */
@@ -147,11 +184,13 @@ static bool write_parts(const char *dir, const struct checkpoint_parts *parts, c
            file_sync_dir(dir, e);
 }
 
-/* Oldest first, until keep are left; the last of every phase stays. */
-static bool remove_old(const char *run_dir, int64_t keep, struct err *e)
+/* Of those up to now, oldest first, until keep are left; the last of every phase stays. */
+static bool remove_old(const char *run_dir, int64_t now, int64_t keep, struct err *e)
 {
     int64_t n, *step = list_steps(run_dir, &n);
     bool ok = true;
+    while (n > 0 && step[n - 1] > now)
+        n--;
     for (int64_t i = 0; ok && i < n - keep; i++) {
         struct progress_state at;
         struct err unreadable;
@@ -180,7 +219,7 @@ bool checkpoint_save(const char *run_dir, const struct checkpoint_parts *parts, 
         ok = file_out_write(f, name, strlen(name), e) && file_out_write(f, "\n", 1, e);
         ok = ok ? file_out_commit(f, e) : (file_out_abort(f), false);
     }
-    ok = ok && remove_old(run_dir, keep, e);
+    ok = ok && remove_old(run_dir, at->step, keep, e);
     if (!ok) {
         struct err ignored;
         file_remove_tree(part, &ignored);
@@ -192,10 +231,18 @@ bool checkpoint_save(const char *run_dir, const struct checkpoint_parts *parts, 
     return ok;
 }
 
+bool checkpoint_is(const char *dir)
+{
+    char *path = xprintf("%s/manifest.json", dir);
+    bool is = file_exists(path);
+    free(path);
+    return is;
+}
+
 bool checkpoint_verify(const char *dir, struct err *e)
 {
     char *path = xprintf("%s/manifest.json", dir);
-    json_t *o = json_load_path(path, false, NULL, e), *files = json_object_get(o, "files");
+    json_t *o = read_manifest(dir, e), *files = json_object_get(o, "files");
     bool ok = o != NULL;
     if (ok && json_array_size(files) == 0)
         ok = err_set(e, "%s: \"files\" must list the checkpoint's files", path);

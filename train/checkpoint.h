@@ -6,7 +6,7 @@
  *                          exp_avg_sq.safetensors
  *                          tokenizer files          when the run has a tokenizer
  *                          trainer.json             step, phase, tokens, updates; the data position follows from step
- *                          manifest.json            size and XXH3-128 of every file above, written last
+ *                          manifest.json            size and XXH3-128 of every file above and of itself, written last
  *     run_dir/latest       name of the newest
  *
  * It is written as step_000200.part/, synced and renamed. model.safetensors is the master copy: a bf16 run rounds it anew on loading.
@@ -36,12 +36,15 @@ struct checkpoint_parts {
     const struct tokenizer *tokenizer;          /* NULL: none */
     bool compress;
 };
-/* Writes run_dir/step_NNNNNN, points latest at it, then removes the oldest beyond keep. On failure nothing that was there is touched. */
+/* Writes run_dir/step_NNNNNN, points latest at it, then removes the oldest beyond keep. Folders of later steps (damaged ones, which the run
+ * went back behind) do not count and stay. On failure nothing that was there is touched. */
 bool checkpoint_save(const char *run_dir, const struct checkpoint_parts *parts, const struct progress_state *at, int64_t keep,
                      struct err *e);
 /* The newest whole checkpoint of a run as "run_dir/step_NNNNNN" (caller frees); NULL: none. Damaged ones are named in the log and passed over. */
 char *checkpoint_newest(const char *run_dir);
-/* Every file is there with its size and hash. */
+/* Is the folder a checkpoint? (Other folders of weights have no manifest.json.) */
+bool checkpoint_is(const char *dir);
+/* Every file is there with its size and hash, and the manifest itself is as it was written. */
 bool checkpoint_verify(const char *dir, struct err *e);
 /* Reads a verified checkpoint: the moments into exp_avg and exp_avg_sq, the weights into w and master. */
 bool checkpoint_load(const char *dir, struct tensors w, struct tensors *master, struct tensors exp_avg, struct tensors exp_avg_sq,

@@ -160,11 +160,11 @@ static bool export_folder(const struct options *o, struct err *e)
 {
     struct model_config c;
     char note[256];
-    char *manifest = xprintf("%s/manifest.json", o->checkpoint), *part = xprintf("%s.part", o->output);
+    char *part = xprintf("%s.part", o->output);
     bool ok = !file_exists(o->output) || err_set(e, "--output %s is there already; remove it or choose another name", o->output);
     ok = ok &&
          (file_is_dir(o->checkpoint) || err_set(e, "--checkpoint %s: no such folder; give a step_NNNNNN folder of a run", o->checkpoint));
-    if (ok && file_exists(manifest))
+    if (ok && checkpoint_is(o->checkpoint))
         ok = checkpoint_verify(o->checkpoint, e);
     ok = ok && config_load(&c, o->checkpoint, note, sizeof note, e) && file_remove_tree(part, e) && file_mkdirs(part, e);
     if (ok) {
@@ -179,8 +179,14 @@ static bool export_folder(const struct options *o, struct err *e)
         }
     }
     free(part);
-    free(manifest);
     return ok;
+}
+
+/* "out/" is "out": names are made by appending. */
+static void strip_slashes(char *path)
+{
+    for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+        path[n - 1] = '\0';
 }
 
 int main(int argc, char **argv)
@@ -190,6 +196,8 @@ int main(int argc, char **argv)
     cli_options(&o, table, argc, argv,
                 "usage: export --checkpoint DIR --output DIR [--dtype bf16|f32] [--max-shard-gib N]\n"
                 "Writes a checkpoint as a Hugging Face folder. Options:");
+    strip_slashes(o.checkpoint);
+    strip_slashes(o.output);
     bool ok = export_folder(&o, &e);
     if (ok)
         log_line("wrote %s", o.output);

@@ -277,15 +277,20 @@ static bool check_phases(struct settings *s, struct err *e)
     return true;
 }
 
-bool settings_load(struct settings *s, const char *path, int argc, char **argv, struct err *e)
+bool settings_load(struct settings *s, const char *path, int argc, char **argv, bool *usage, struct err *e)
 {
     const char **words = xcalloc((size_t)argc + 1, sizeof *words);
     int n_words = 0;
     *s = (struct settings){0};
     conf_defaults(s, settings_table);
-    bool ok = conf_from_file(s, settings_table, path, e) && conf_from_args(s, settings_table, argc, argv, words, &n_words, e);
-    if (ok && n_words)
-        ok = err_set(e, "%s: one settings file is enough; \"%s\" is a second", path, words[0]);
+    *usage = false;
+    bool ok = conf_from_file(s, settings_table, path, e);
+    if (ok) {
+        ok = conf_from_args(s, settings_table, argc, argv, words, &n_words, e);
+        if (ok && n_words)
+            ok = err_set(e, "%s: one settings file is enough; \"%s\" is a second", path, words[0]);
+        *usage = !ok;
+    }
     if (ok && (!conf_check(s, settings_table, e) || !check_phases(s, e)))
         ok = err_in(e, "%s", path);
     if (ok && (s->residual == BF16 || s->gradients == BF16) && s->precision != BF16)

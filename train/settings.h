@@ -42,8 +42,9 @@ struct settings {
 };
 
 extern const struct conf_field settings_table[];
-/* The file, then "--section.key=value" words; checks what belongs together; fills in the phases' optimizer settings. */
-bool settings_load(struct settings *s, const char *path, int argc, char **argv, struct err *e);
+/* The file, then "--section.key=value" words; checks what belongs together; fills in the phases' optimizer settings. *usage: the words are
+ * what is wrong, not the file. */
+bool settings_load(struct settings *s, const char *path, int argc, char **argv, bool *usage, struct err *e);
 void settings_free(struct settings *s);
 static inline const struct phase_settings *settings_phase(const struct settings *s, int64_t i)
 {

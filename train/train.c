@@ -59,16 +59,16 @@ int main(int argc, char **argv)
             conf_help(stdout, settings_table);
             return EXIT_OK;
         }
-    if (!take_options(&o, &argc, argv, &e)) {
-        log_line("train: %s (--help lists the options)", e.msg);
-        return EXIT_USAGE;
-    }
-    if (!settings_load(&s, o.config, argc, argv, &e))
+    if (!take_options(&o, &argc, argv, &e))
+        cli_usage("train", &e);
+    bool usage, ok = settings_load(&s, o.config, argc, argv, &usage, &e);
+    if (usage)
+        cli_usage("train", &e);
+    if (!ok)
         return cli_fail("train", &e);
-    bool ok = true;
     if (o.print_config) {
         json_t *v = conf_to_json(&s, settings_table);
-        json_dumpf(v, stdout, JSON_INDENT(2));
+        json_dumpf(v, stdout, JSON_INDENT(2) | json_exact(v));
         putchar('\n');
         json_decref(v);
     } else {

@@ -197,10 +197,11 @@ static bool run_phase(struct trainer *t, int64_t i, struct err *e)
     while (t->at.phase_step < steps) {
         if (!step(t, i, e))
             return false;
+        bool stop = stop_signal != 0; /* read once: a signal between saving and leaving must not skip the save */
         t->at.phase_end = t->at.phase_step == steps;
-        if ((t->at.phase_end || stop_signal || t->at.step % s->save_every == 0) && !save(t, e))
+        if ((t->at.phase_end || stop || t->at.step % s->save_every == 0) && !save(t, e))
             return false;
-        if (stop_signal)
+        if (stop)
             return true;
     }
     return true;
@@ -229,7 +230,8 @@ static bool start(struct trainer *t, enum resume resume, struct err *e)
     } else if (!strcmp(s->model_weights, "random")) {
         weights_random(t->mem.w, &t->mem.master, &t->u.config, (uint64_t)s->seed);
     } else {
-        ok = weights_load(t->mem.w, &t->mem.master, s->model_weights, e);
+        ok = (!checkpoint_is(s->model_weights) || checkpoint_verify(s->model_weights, e)) &&
+             weights_load(t->mem.w, &t->mem.master, s->model_weights, e);
     }
     return ok;
 }
@@ -283,7 +285,7 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
 bool trainer_run(const struct settings *s, enum resume resume, struct err *e)
 {
     struct trainer t = {.u.settings = s};
-    struct sigaction on = {.sa_handler = on_signal};
+    struct sigaction on = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigaction(SIGTERM, &on, NULL);
     sigaction(SIGINT, &on, NULL);
     bool ok = run(&t, resume, e);
