@@ -28,7 +28,9 @@ static void forward(enum dtype t, bool step)
                 memcpy(y.v, add.v, (size_t)(n * out) * sizeof *y.v);
                 dmat_put(&y);
             }
-            mat a = with_add == 0 ? (mat){0} : with_add == 1 ? add.m : y.m;
+            mat a = with_add == 2 ? y.m : add.m;
+            if (with_add == 0)
+                a.data = NULL;
             (step ? linear_step : linear_fwd)(y.m, x.m, w.m, a);
             ref_linear(want, x.v, w.v, with_add ? add.v : NULL, n, in, out);
             double e = dmat_error(&y, want);

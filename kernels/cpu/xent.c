@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { PIECE = 1024 }; /* logits whose maximum is taken before their exponentials */
+enum { PIECE = 256 }; /* logits whose maximum is taken before their exponentials */
 
 /* The largest logit, and the sum of exp(l - max): piece by piece, the sum so far is rescaled when the maximum rises. */
 static float max_and_sum(double *sum, const float *l, int64_t n)
