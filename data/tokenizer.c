@@ -3,7 +3,9 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h" /* tokenizer_config.json */
-#include "data/spm.h"  /* SentencePiece */
+#include "data/borders.h"
+#include "data/segment_cache.h"
+#include "data/spm.h" /* SentencePiece */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +24,9 @@ struct tokenizer {
     struct atom *atom; /* the first n_added were added by tokenizer_config.json, with ids beyond the model's */
     int n_atoms, n_added;
     int32_t vocab;
-    bool lines_apart; /* no piece and no rule of the model reaches over a newline */
+    struct borders borders;
+    bool apart;                  /* text may be cut at the borders */
+    struct segment_cache *cache; /* of the parts */
     char digest[HASH_XXH3_HEX];
 };
 
@@ -88,30 +92,26 @@ static bool read_added(struct tokenizer *t, const char *path, struct err *e)
     return ok;
 }
 
-/* May a long text be cut after a newline without changing its ids? Yes if the newline is a byte piece of its own, no piece holds one,
- * and normalisation leaves the spaces around it alone. */
-static bool find_lines_apart(const struct tokenizer *t)
+/* Where may a text be cut without changing its ids? Pieces are merged out of neighbours, so a border that no piece reaches over
+ * separates what is on its two sides. That holds if unknown characters become bytes (else runs of them become one token) and
+ * normalisation leaves text alone: extra spaces, capitals, and what NFC and NFKC would change. */
+static void find_borders(struct tokenizer *t)
 {
     for (int32_t id = 0; id < spm_size(t->spm); id++)
-        if (strchr(spm_piece(t->spm, id), '\n'))
-            return false;
+        if (!spm_is_control(t->spm, id) && !spm_is_byte(t->spm, id))
+            borders_join(&t->borders, spm_piece(t->spm, id));
     for (int i = 0; i < t->n_atoms; i++)
-        if (strchr(t->atom[i].text, '\n'))
-            return false;
-    static const char probe[] = "a  \n \n\n  b", rest[] = "  b";
-    struct ids whole = {0}, parts = {0};
-    spm_encode(t->spm, true, probe, sizeof probe - 1, &whole);
-    spm_encode(t->spm, true, probe, sizeof probe - sizeof rest, &parts);
-    bool apart = parts.n > 0 && spm_is_byte(t->spm, parts.at[parts.n - 1]);
-    spm_encode(t->spm, false, rest, sizeof rest - 1, &parts);
-    apart = apart && parts.n == whole.n && memcmp(parts.at, whole.at, (size_t)whole.n * sizeof *whole.at) == 0;
+        borders_join(&t->borders, t->atom[i].text);
+    static const char probe[] = "  A  \n \n\n\x01 e\xcc\x81 \xef\xac\x81 \xe2\x84\xab\t b ";
+    struct ids ids = {0};
+    spm_encode(t->spm, true, probe, sizeof probe - 1, &ids);
     size_t n;
-    char *back = spm_decode(t->spm, true, whole.at, whole.n, &n);
-    apart = apart && strcmp(back, probe) == 0;
+    char *back = spm_decode(t->spm, true, ids.at, ids.n, &n);
+    int32_t byte = spm_find(t->spm, "<0xFF>");
+    t->apart = byte >= 0 && spm_is_byte(t->spm, byte) && strcmp(back, probe) == 0;
     free(back);
-    ids_free(&whole);
-    ids_free(&parts);
-    return apart;
+    ids_free(&ids);
+    t->cache = segment_cache_open();
 }
 
 static void digest(struct tokenizer *t)
@@ -144,7 +144,7 @@ static bool open_model(struct tokenizer *t, const char *path, const char *config
         if (id >= 0 && spm_is_control(t->spm, id))
             add_atom(t, CHATML_TAGS[i], id, true);
     }
-    t->lines_apart = find_lines_apart(t);
+    find_borders(t);
     digest(t);
     return true;
 }
@@ -208,6 +208,7 @@ void tokenizer_close(struct tokenizer *t)
     for (int i = 0; i < t->n_atoms; i++)
         free(t->atom[i].text);
     free(t->atom);
+    segment_cache_close(t->cache);
     free(t->model);
     free(t);
 }
@@ -332,23 +333,29 @@ const char *tokenizer_control(const struct tokenizer *t, int32_t id)
     return !a ? "<unused>" : a->control ? a->text : NULL;
 }
 
-/* SentencePiece on n bytes without atoms. It takes some 200 bytes of memory for each byte of text, so a long text goes to it in parts
- * where that makes no difference. */
+static void encode_segment(const struct tokenizer *t, bool start, const char *text, size_t n, struct ids *out)
+{
+    bool keep = !start && n <= SEGMENT_MAX;
+    if (n == 0 || (keep && segment_cache_get(t->cache, text, n, out)))
+        return;
+    int64_t from = out->n;
+    spm_encode(t->spm, start, text, n, out);
+    if (keep)
+        segment_cache_put(t->cache, text, n, out->at + from, out->n - from);
+}
+
+/* n bytes without atoms, border by border: SentencePiece's time and memory (some 200 bytes for each byte of text) are for the new words
+ * only. */
 static void encode_part(const struct tokenizer *t, bool start, const char *text, size_t n, struct ids *out)
 {
-    enum { PART = 1 << 14 };
-    while (t->lines_apart && n > PART) {
-        const char *newline = memchr(text + PART, '\n', n - PART);
-        if (!newline)
-            break;
-        size_t part = (size_t)(newline + 1 - text);
-        spm_encode(t->spm, start, text, part, out);
-        start = false;
-        text += part;
-        n -= part;
-    }
-    if (n > 0)
-        spm_encode(t->spm, start, text, n, out);
+    size_t from = 0;
+    for (size_t i = 1; i < n; i++)
+        if (t->apart && borders_at(&t->borders, (unsigned char)text[i - 1], (unsigned char)text[i])) {
+            encode_segment(t, start, text + from, i - from, out);
+            start = false;
+            from = i;
+        }
+    encode_segment(t, start, text + from, n - from, out);
 }
 
 /* The atom that begins at text, the longest if several do. */
@@ -395,24 +402,7 @@ void tokenizer_encode_more(const struct tokenizer *t, const char *text, size_t n
 
 bool tokenizer_cuts(const struct tokenizer *t, const char *text, size_t n)
 {
-    return !t->spm || (t->lines_apart && n > 0 && text[n - 1] == '\n');
-}
-
-/* Bytes of the UTF-8 character at p (of n bytes), 0 when there is no valid one: Unicode 15, table 3-7. */
-static size_t utf8_char(const unsigned char *p, size_t n)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
-    if (len == 0 || len > n)
-        return 0;
-    unsigned char low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80, high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return len;
+    return !t->spm || (t->apart && n > 0 && borders_after(&t->borders, (unsigned char)text[n - 1]));
 }
 
 struct text {

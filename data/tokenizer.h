@@ -52,7 +52,7 @@ void tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, str
 void tokenizer_encode_more(const struct tokenizer *t, const char *text, size_t n, struct ids *out);
 
 /* Do the first n bytes of a text always keep their ids, whatever follows? Then encode(text) is encode(first n) ++ encode_more(the rest).
- * True after every byte of the byte tokenizer, and after a newline where no piece reaches over one (as in Mistral's models). */
+ * True after every byte of the byte tokenizer, and after characters that no piece goes on from (a newline in Mistral's models). */
 bool tokenizer_cuts(const struct tokenizer *t, const char *text, size_t n);
 
 /* The text of ids, control tokens left out; the caller frees, *n (may be NULL) is its bytes, a NUL follows. It is always valid UTF-8:

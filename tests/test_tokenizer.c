@@ -2,6 +2,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/rng.h"
+#include "data/spm.h" /* the oracle of the segments */
 #include "data/tokenizer.h"
 #include "tests/test.h"
 #include "tests/tiny_spm.h"
@@ -201,29 +202,65 @@ static void chatml_pieces(void)
     tokenizer_close(t);
 }
 
-/* A text longer than what SentencePiece is given at once has the same ids as its lines one after the other. */
-static void long_text(void)
+/* Texts go to SentencePiece in segments, some of which are remembered: the ids are those of the text as a whole. */
+static void check_segments(const char *path)
 {
-    struct tokenizer *t = open_tiny(false);
-    if (!t)
-        return;
-    struct text_of_lines {
-        char *at;
-        size_t n;
-    } text = {xmalloc(400000), 0};
-    struct ids whole = {0}, lines = {0};
-    for (uint64_t seed = 1; text.n < 300000; seed++) {
-        size_t n = random_text(text.at + text.n, 40, seed);
-        text.at[text.n + n++] = '\n';
-        (seed == 1 ? tokenizer_encode : tokenizer_encode_more)(t, text.at + text.n, n, &lines);
-        text.n += n;
+    struct err e = {""};
+    size_t n_model;
+    char *model = file_read(path, (size_t)1 << 28, &n_model, &e);
+    struct spm *oracle = model ? spm_open(model, n_model, &e) : NULL;
+    struct tokenizer *t = open_or_fail(path);
+    check_msg(oracle != NULL, "%s", e.msg);
+    /* Characters that pieces are made of, the space mark itself, a letter beyond ASCII, digits, and a byte no piece holds. */
+    static const char *const alphabet[] = {"a", "b",  " ",    "h",       "e", "l", "\n", TINY_SPACE, "\xc3\xa9", "\xe4\xb8\x80",
+                                           "7", "</", "\x7f", "\xcc\x81"};
+    char text[4 * 500 + 1];
+    for (uint64_t seed = 1; oracle && t && seed <= 3000; seed++) {
+        size_t n = 0;
+        for (uint64_t i = 0; i < seed % 60; i++) {
+            const char *c = alphabet[rng_u64(seed, 1, i) % (sizeof alphabet / sizeof *alphabet)];
+            memcpy(text + n, c, strlen(c));
+            n += strlen(c);
+        }
+        if (seed % 10 == 0)
+            n = random_text(text, 500, seed);
+        struct ids got = {0}, want = {0};
+        tokenizer_encode(t, text, n, &got);
+        spm_encode(oracle, true, text, n, &want);
+        check_ids(&got, want.at, want.n);
+        got.n = want.n = 0;
+        tokenizer_encode_more(t, text, n, &got);
+        spm_encode(oracle, false, text, n, &want);
+        check_ids(&got, want.at, want.n);
+        ids_free(&got);
+        ids_free(&want);
     }
-    tokenizer_encode(t, text.at, text.n, &whole);
-    check_ids(&whole, lines.at, lines.n);
-    free(text.at);
-    ids_free(&whole);
-    ids_free(&lines);
     tokenizer_close(t);
+    if (oracle)
+        spm_close(oracle);
+    free(model);
+}
+
+static void segments(void)
+{
+    char *path = xprintf("%s/tiny.model", dir);
+    tiny_spm_write(path, false);
+    check_segments(path);
+    free(path);
+}
+
+/* Where a text may be cut whatever follows. */
+static void cuts(void)
+{
+    struct tokenizer *t = open_tiny(false), *byte = open_or_fail("byte");
+    if (t && byte) {
+        check(tokenizer_cuts(t, "ab\n", 3) && tokenizer_cuts(t, "ab", 2) && tokenizer_cuts(t, "l", 1));
+        check(!tokenizer_cuts(t, "a", 1) && !tokenizer_cuts(t, "h", 1) && !tokenizer_cuts(t, "a ", 2) && !tokenizer_cuts(t, "", 0));
+        check(!tokenizer_cuts(t, TINY_SPACE, 3));
+        check(tokenizer_cuts(byte, "a", 1) && tokenizer_cuts(byte, "", 0));
+    }
+    tokenizer_close(t);
+    tokenizer_close(byte);
 }
 
 static void save_and_open(void)
@@ -446,13 +483,29 @@ static void mistral_round_trips(void)
     tokenizer_close(t);
 }
 
+static void mistral_segments(void)
+{
+    struct tokenizer *t = open_mistral();
+    tokenizer_close(t);
+    if (t)
+        check_segments(SHARED "tokenizer/mistral_v3.model");
+}
+
 static const struct test tests[] = {
-    {"byte_ids", byte_ids},           {"byte_round_trips", byte_round_trips},
-    {"piece_ids", piece_ids},         {"piece_round_trips", piece_round_trips},
-    {"chatml_pieces", chatml_pieces}, {"long_text", long_text},
-    {"save_and_open", save_and_open}, {"added_tokens", added_tokens},
-    {"bad_files", bad_files},         {"golden", golden},
-    {"bulk_golden", bulk_golden},     {"mistral_round_trips", mistral_round_trips},
+    {"byte_ids", byte_ids},
+    {"byte_round_trips", byte_round_trips},
+    {"piece_ids", piece_ids},
+    {"piece_round_trips", piece_round_trips},
+    {"chatml_pieces", chatml_pieces},
+    {"segments", segments},
+    {"cuts", cuts},
+    {"save_and_open", save_and_open},
+    {"added_tokens", added_tokens},
+    {"bad_files", bad_files},
+    {"golden", golden},
+    {"bulk_golden", bulk_golden},
+    {"mistral_round_trips", mistral_round_trips},
+    {"mistral_segments", mistral_segments},
 };
 
 int main(int argc, char **argv)
