@@ -55,6 +55,11 @@ template <> struct piece<bf16> {
         *(uint4 *)p = u;
     }
 };
+/* N neighbouring inputs, loaded with as wide accesses as the type allows; aligned to 16 bytes or to all of them. */
+template <class T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) vec {
+    T v[N];
+};
+
 /* Step sizes of (row, head): dt and the decay. */
 template <class T> __device__ __forceinline__ float2 step_of(const step_args<T> &a, int row, int head)
 {
@@ -72,12 +77,12 @@ template <class T, class S, int LANES> __global__ void __launch_bounds__(STEP_TH
     S *state = (S *)a.state + a.slot[row] * a.stride + (int64_t)head * P * N + lane * SIZE;
     const T *x = a.x.row(row) + (int64_t)head * P;
     T *y = a.y.row(row) + (int64_t)head * P;
+    const vec<T, SIZE> b = *(const vec<T, SIZE> *)(a.B.row(row) + (int64_t)group * N + lane * SIZE);
+    const vec<T, SIZE> c = *(const vec<T, SIZE> *)(a.C.row(row) + (int64_t)group * N + lane * SIZE);
     float B[SIZE], C[SIZE];
 #pragma unroll
-    for (int i = 0; i < SIZE; i++) {
-        B[i] = to_f32(a.B.row(row)[(int64_t)group * N + lane * SIZE + i]);
-        C[i] = to_f32(a.C.row(row)[(int64_t)group * N + lane * SIZE + i]);
-    }
+    for (int i = 0; i < SIZE; i++)
+        B[i] = to_f32(b.v[i]), C[i] = to_f32(c.v[i]);
     const float2 step = step_of(a, row, head);
     const float D = a.D[head];
     for (int p0 = 0; p0 < P; p0 += ROWS * DEPTH) { /* every lane takes every turn: the shuffles need whole warps */
@@ -141,10 +146,14 @@ template <class T, class S> __global__ void __launch_bounds__(STEP_THREADS) step
     }
 }
 
+template <class T> bool aligned16(tokens<T> t)
+{
+    return (uintptr_t)t.p % 16 == 0 && t.ld * sizeof(T) % 16 == 0;
+}
 template <class T, class S> void step(const step_args<T> &a, int rows)
 {
     constexpr int SIZE = piece<S>::SIZE;
-    const bool aligned = (uintptr_t)a.state % 16 == 0 && a.stride % SIZE == 0;
+    const bool aligned = (uintptr_t)a.state % 16 == 0 && a.stride % SIZE == 0 && aligned16(a.B) && aligned16(a.C);
     const int lanes = aligned && a.d.state % SIZE == 0 ? a.d.state / SIZE : 0;
     void (*kernel)(step_args<T>) = step_any_kernel<T, S>;
     switch (lanes) {
