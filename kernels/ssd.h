@@ -26,7 +26,7 @@ struct ssd_in {                       /* column slices of what conv and in_proj 
 };
 struct ssd_kept { /* written by ssd_fwd for ssd_bwd; all NULL in inference */
     float *dt;    /* [T, H] softplus(dt' + bias) */
-    float *cum;   /* [T, H] sum of -exp(A_log) dt from the chunk's start up to and including the token */
+    float *cum;   /* [T, H] sum of -exp(A_log) dt up to and including the token, from the start of its chunk or of a backend's tile in it */
     void *states; /* [n_chunk, H, P, N] state entering each chunk, in x's type */
 };
 struct ssd_grad {

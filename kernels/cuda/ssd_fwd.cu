@@ -4,6 +4,7 @@
 namespace
 {
 constexpr int LANES = 32, PARTS = 8, RUN = TILE / PARTS;
+constexpr float WIPED = -104.f; /* exp of less is zero in float32: a larger step would only cost the sums after it their digits */
 
 /* dt = softplus(dt' + bias) and cum, the sums of -exp(A_log) dt from the tile's start: differences of short sums keep more digits. A block
  * does 32 heads of a tile, whose tokens are cut in PARTS runs; a lane adds up one run of one head. */
@@ -22,7 +23,7 @@ __global__ void __launch_bounds__(LANES *PARTS)
         for (int i = from; i < to; i++) {
             float v = to_f32(dt_in.row(at.row + i)[head]) + b;
             v = v > 20.f ? v : log1pf(expf(v));
-            sum += A * v;
+            sum += fmaxf(A * v, WIPED);
             dt[(at.row + i) * heads + head] = v;
             cum[(at.row + i) * heads + head] = sum;
         }
