@@ -176,7 +176,16 @@ static bool read_index(struct safetensors *s, const char *dir, const char *path,
         if (i && !strcmp(file[i], file[i - 1]))
             continue;
         char *full = xprintf("%s/%s", dir, file[i]);
+        int32_t first = s->n;
         ok = read_file(s, full, e);
+        if (ok)
+            qsort(s->at + first, (size_t)(s->n - first), sizeof *s->at, by_name);
+        json_object_foreach(map, name, v)
+        {
+            struct st_tensor key = {.name = (char *)name};
+            if (ok && !strcmp(json_string_value(v), file[i]) && !bsearch(&key, s->at + first, (size_t)(s->n - first), sizeof key, by_name))
+                ok = err_set(e, "%s: tensor \"%s\" is missing, which %s says is there", full, name, path);
+        }
         free(full);
     }
     free(file);
