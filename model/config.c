@@ -84,6 +84,8 @@ static bool read_config(struct model_config *c, const json_t *o, char *note, siz
     double eps = 1e-5;
     if (json_object_get(o, "layer_norm_epsilon") && !json_get_num(o, "layer_norm_epsilon", &eps, e))
         return false;
+    if (!(eps > 0 && eps < 1))
+        return err_set(e, "\"layer_norm_epsilon\" must be above 0 and below 1, got %g", eps);
     c->eps = eps;
     int64_t bos, eos, pad;
     if (!optional_int(o, "bos_token_id", -1, -1, c->vocab - 1, &bos, e) ||
