@@ -67,6 +67,7 @@ $(addprefix $(BUILD)/,$(PROGRAMS)):
 
 # Test and bench programs; test_x.c may use helpers in tests/ref_*.c (the double-precision references).
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.c.o $(patsubst %,$(BUILD)/obj/%.o,$(wildcard tests/ref_*.c)) $(LIB)
+	@mkdir -p $(@D)
 	$(CXX) -fopenmp $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 tests: all $(addprefix $(BUILD)/tests/,$(TESTS) $(BENCHES))
