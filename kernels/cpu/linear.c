@@ -61,9 +61,8 @@ static inline vec load_part(const float *p, int64_t n)
     return v;
 }
 
-/* y[i][o] = dot(x[i], w[o]) + add[i][o] for outs x rows of them; both are constants where this is inlined, so acc is registers. ahead:
- * the next stripe's weights are asked for, since the hardware's prefetch starts anew at every short row. */
-static inline __attribute__((always_inline)) void tile(bool ahead, int rows, int outs, float *y, int64_t ldy, const float *x, int64_t ldx,
+/* y[i][o] = dot(x[i], w[o]) + add[i][o] for outs x rows of them; both are constants where this is inlined, so acc is registers. */
+static inline __attribute__((always_inline)) void tile(int rows, int outs, float *y, int64_t ldy, const float *x, int64_t ldx,
                                                        const float *w, int64_t ldw, const float *add, int64_t lda, int64_t n)
 {
     vec acc[TILE_ROWS][TILE_OUT] = {{{0}}};
@@ -73,10 +72,6 @@ static inline __attribute__((always_inline)) void tile(bool ahead, int rows, int
 #pragma GCC unroll 4
         for (int o = 0; o < outs; o++)
             vw[o] = *(const vec *)(w + o * ldw + k);
-        if (ahead)
-#pragma GCC unroll 4
-            for (int o = 0; o < outs; o++)
-                __builtin_prefetch(w + (o + TILE_OUT) * ldw + k);
 #pragma GCC unroll 4
         for (int i = 0; i < rows; i++) {
             vec vx = *(const vec *)(x + i * ldx + k);
@@ -98,22 +93,21 @@ static inline __attribute__((always_inline)) void tile(bool ahead, int rows, int
             y[i * ldy + o] = lane_sum(acc[i][o]) + (add ? add[i * lda + o] : 0.0f);
 }
 
-/* All rows against outs weight rows, which stay in the cache meanwhile. */
+/* All rows against outs weight rows. The first rows take one weight row after the other, so that memory is read as one stream, at twice
+ * the rate of four streams side by side; the other rows find the weights in the cache, where the square tile is faster. */
 static inline __attribute__((always_inline)) void stripe(int outs, float *y, int64_t ldy, const float *x, int64_t ldx, const float *w,
                                                          int64_t ldw, const float *add, int64_t lda, int64_t rows, int64_t n)
 {
-    int64_t i = 0;
-    if (rows >= TILE_ROWS) { /* the first tile meets the weights in memory, the others in the cache */
-        tile(true, TILE_ROWS, outs, y, ldy, x, ldx, w, ldw, add, lda, n);
-        i = TILE_ROWS;
-    } else {
-        tile(true, 1, outs, y, ldy, x, ldx, w, ldw, add, lda, n);
-        i = 1;
-    }
+    int64_t i = rows >= TILE_ROWS ? TILE_ROWS : 1;
+    for (int o = 0; o < outs; o++)
+        if (i == TILE_ROWS)
+            tile(TILE_ROWS, 1, y + o, ldy, x, ldx, w + o * ldw, ldw, add ? add + o : NULL, lda, n);
+        else
+            tile(1, 1, y + o, ldy, x, ldx, w + o * ldw, ldw, add ? add + o : NULL, lda, n);
     for (; i + TILE_ROWS <= rows; i += TILE_ROWS)
-        tile(false, TILE_ROWS, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
+        tile(TILE_ROWS, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
     for (; i < rows; i++)
-        tile(false, 1, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
+        tile(1, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
 }
 
 void linear_step(mat y, mat x, mat w, mat add)
