@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h> /* XXH3_64bits */
 
 enum { PLACES = 1 << 18, PROBES = 8 };
