@@ -16,7 +16,7 @@ namespace
 constexpr size_t SLICE_BYTES = (size_t)256 << 20; /* the states of a slice, unless one chunk alone needs more */
 
 struct scratch_layout {
-    int64_t slice; /* chunks of a slice */
+    int64_t fit; /* chunks that S and R have room for */
     void *S, *R;
     float *carry[2], *partial;
 };
@@ -25,9 +25,9 @@ struct scratch_layout lay_out(struct arena *a, struct ssd_dims d, struct ssd_bwd
     struct scratch_layout b;
     size_t state = (size_t)d.heads * d.headdim * d.state * sizeof(float);
     int64_t fit = (int64_t)(SLICE_BYTES / (p.S_bytes + p.R_bytes));
-    b.slice = fit < 1 ? 1 : fit < chunks ? fit : chunks;
-    b.S = arena_take(a, (size_t)b.slice * p.S_bytes);
-    b.R = arena_take(a, (size_t)b.slice * p.R_bytes);
+    b.fit = fit < 1 ? 1 : fit < chunks ? fit : chunks;
+    b.S = arena_take(a, (size_t)b.fit * p.S_bytes);
+    b.R = arena_take(a, (size_t)b.fit * p.R_bytes);
     b.carry[0] = (float *)arena_take(a, state);
     b.carry[1] = (float *)arena_take(a, state);
     b.partial = (float *)arena_take(a, (size_t)chunks * p.per_chunk * 3 * d.heads * sizeof(float));
@@ -75,9 +75,10 @@ void ssd_bwd(struct ssd_grad g, mat dy, struct ssd_kept kept, struct ssd_in in, 
     const struct scratch_layout b = lay_out(&arena, d, plan, s.n_chunk);
 
     struct ssd_bwd_args a = {g, dy, kept, in, d, s, 0, 0, b.S, b.R, NULL, NULL, b.partial};
+    const int64_t slice = ceil_div(s.n_chunk, ceil_div(s.n_chunk, b.fit)); /* slices of one size: the last is no crumb */
     int carry = 0;
-    for (int64_t end = s.n_chunk; end > 0; end -= b.slice) {
-        a.chunk0 = (int)(end > b.slice ? end - b.slice : 0);
+    for (int64_t end = s.n_chunk; end > 0; end -= slice) {
+        a.chunk0 = (int)(end > slice ? end - slice : 0);
         a.chunk1 = (int)end;
         a.carry_in = b.carry[carry];
         a.carry_out = b.carry[carry ^= 1];
