@@ -80,6 +80,8 @@ static json_t *record_of(const struct synth_doc *d, const struct settings *s, in
     return r;
 }
 
+enum { IN_VAIN = 1000 }; /* known problems in a row after which we give up: fewer than one in a hundred is new */
+
 /* Held-out problems are all different; training problems may come back in other words. */
 static bool write_records(const struct settings *s, json_t *seen, struct err *e)
 {
@@ -94,9 +96,11 @@ static bool write_records(const struct settings *s, json_t *seen, struct err *e)
         struct synth_doc d;
         synth_make(&d, (enum synth_level)s->level, (enum synth_kind)s->kind, (uint64_t)s->seed, index);
         if (json_object_get(seen, d.problem)) {
-            if (++in_vain == 200000)
-                ok = err_set(e, "%s: after %lld of %lld records, 200000 problems in a row were known already; ask for fewer", s->output,
-                             (long long)n, (long long)s->count);
+            if (++in_vain == IN_VAIN)
+                ok = err_set(
+                    e,
+                    "%s: after %lld of %lld records, %d problems in a row were known already: there are hardly any others; ask for fewer",
+                    s->output, (long long)n, (long long)s->count, IN_VAIN);
             continue;
         }
         in_vain = 0;

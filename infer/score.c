@@ -54,16 +54,13 @@ int main(int argc, char **argv)
     cli_options(&s, table, argc, argv, about);
     struct err e;
     const struct task *task = task_find(s.task, &e);
-    if (!task) {
-        cli_fail(argv[0], &e);
-        return EXIT_USAGE;
-    }
-    json_t *score = scoring_run(task, s.truth, s.answers, &e);
+    json_t *score = task ? scoring_run(task, s.truth, s.answers, &e) : NULL;
     bool ok = score && json_write_path(s.output, score, &e) && (!s.html || scoring_page(s.html, score, s.answers, &e));
     if (ok)
         say(score);
     json_decref(score);
     int code = ok ? EXIT_OK : cli_fail(argv[0], &e);
+    code = task ? code : EXIT_USAGE;
     conf_free(&s, table);
     return code;
 }
