@@ -216,4 +216,50 @@ static inline int run_wait(pid_t child, int64_t *peak)
         *peak = (int64_t)used.ru_maxrss * 1024;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+/* Runs `train CONFIG options...` (the list ends with NULL) to its end. *text (may be NULL) receives what it said; the caller frees. */
+static inline int run_train_limited(char **text, int64_t *peak, int64_t file_limit, const char *config, const char *const options[])
+{
+    char *argv[32] = {(char *)"train", (char *)config}, *log = xstrdup(run_path("log"));
+    for (int i = 0; options && options[i]; i++)
+        argv[2 + i] = (char *)options[i];
+    int code = run_wait(run_start(log, argv, file_limit), peak);
+    if (text)
+        *text = run_read(log, NULL);
+    free(log);
+    return code;
+}
+#define run_train(text, config, ...) run_train_limited(text, NULL, 0, config, (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+/* Settings of a small run of two phases over a.tok and b.tok (run_write_tok) into run_path("NAME"), with edits (JSON, may be NULL) on top, as
+ * run_path("NAME.json"); the answer is that path, the caller frees. */
+static inline char *run_settings(const char *name, const char *edits)
+{
+    struct err e = {""};
+    struct model_config c = run_tiny_config();
+    char *path = xstrdup(run_path("%s.json", name));
+    if (!file_exists(run_path("model.json"))) {
+        run_write_config(run_path("model.json"), &c);
+        run_write_tok(run_path("a.tok"), 60, 30, (int32_t)c.vocab, 1);
+        run_write_tok(run_path("b.tok"), 60, 50, (int32_t)c.vocab, 2);
+    }
+    json_t *o =
+        json_pack("{s:s, s:{s:s}, s:{s:f, s:i}, s:{s:i, s:i}, s:{s:i, s:i}, s:{s:b}, s:[{s:s, s:i, s:i, s:[{s:s}]}, {s:s, s:i, s:i, "
+                  "s:{s:f}, s:[{s:s}, {s:s, s:f}]}]}",
+                  "run_dir", run_path("%s", name), "model", "config", run_path("model.json"), "optim", "lr", 0.01, "warmup_steps", 2,
+                  "batch", "rows", 4, "micro_rows", 2, "checkpoint", "every_steps", 3, "keep", 2, "log", "tensorboard", 0, "phases", "name",
+                  "one", "seq_len", 32, "steps", 7, "data", "path", run_path("a.tok"), "name", "two", "seq_len", 48, "steps", 5, "optim",
+                  "lr", 0.005, "data", "path", run_path("b.tok"), "path", run_path("a.tok"), "weight", 0.5);
+    must(o);
+    if (edits) {
+        json_t *more = json_parse(edits, strlen(edits), "edits", &e);
+        if (!more)
+            die("%s", e.msg);
+        must(json_object_update_recursive(o, more) == 0);
+        json_decref(more);
+    }
+    if (!json_write_path(path, o, &e))
+        die("%s", e.msg);
+    json_decref(o);
+    return path;
+}
 #endif

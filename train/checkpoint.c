@@ -270,21 +270,23 @@ bool checkpoint_verify(const char *dir, struct err *e)
     return ok;
 }
 
-char *checkpoint_newest(const char *run_dir)
+bool checkpoint_newest(const char *run_dir, char **dir, struct err *e)
 {
     int64_t n, *step = list_steps(run_dir, &n);
-    char *found = NULL;
-    for (int64_t i = n - 1; i >= 0 && !found; i--) {
-        struct err e;
-        found = step_dir(run_dir, step[i]);
-        if (checkpoint_verify(found, &e))
+    *dir = NULL;
+    for (int64_t i = n - 1; i >= 0 && !*dir; i--) {
+        struct err damage;
+        *dir = step_dir(run_dir, step[i]);
+        if (checkpoint_verify(*dir, &damage))
             continue;
-        log_line("passing over a checkpoint: %s", e.msg);
-        free(found);
-        found = NULL;
+        log_line("passing over a checkpoint: %s", damage.msg);
+        free(*dir);
+        *dir = NULL;
     }
     free(step);
-    return found;
+    return *dir || n == 0 ||
+           err_set(e, "%s: none of its %lld checkpoints is whole (see above); remove them to start anew, or give a new run_dir", run_dir,
+                   (long long)n);
 }
 
 static bool load_moments(const char *dir, const char *name, struct tensors t, struct err *e)

@@ -40,8 +40,9 @@ struct checkpoint_parts {
  * went back behind) do not count and stay. On failure nothing that was there is touched. */
 bool checkpoint_save(const char *run_dir, const struct checkpoint_parts *parts, const struct progress_state *at, int64_t keep,
                      struct err *e);
-/* The newest whole checkpoint of a run as "run_dir/step_NNNNNN" (caller frees); NULL: none. Damaged ones are named in the log and passed over. */
-char *checkpoint_newest(const char *run_dir);
+/* The newest whole checkpoint of a run as "run_dir/step_NNNNNN" (caller frees); *dir NULL: the run has none. Damaged ones are named in the
+ * log and passed over; false when all are damaged. */
+bool checkpoint_newest(const char *run_dir, char **dir, struct err *e);
 /* Is the folder a checkpoint? (Other folders of weights have no manifest.json.) */
 bool checkpoint_is(const char *dir);
 /* Every file is there with its size and hash, and the manifest itself is as it was written. */

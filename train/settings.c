@@ -264,14 +264,10 @@ static void inherit(struct optim_settings *p, const struct optim_settings *run)
 
 static bool check_phases(struct settings *s, struct err *e)
 {
-    if (s->phases.n == 0)
-        return err_set(e, "\"phases\" must name at least one phase");
     for (int64_t i = 0; i < s->phases.n; i++) {
         struct phase_settings *p = (struct phase_settings *)s->phases.at + i;
         if (isnan(p->epochs) == (p->steps == 0))
-            return err_set(e, "phases[%lld] (%s): give either \"epochs\" or \"steps\"", (long long)i, p->name);
-        if (p->data.n == 0)
-            return err_set(e, "phases[%lld] (%s): \"data\" must name at least one .tok file", (long long)i, p->name);
+            return err_set(e, "phases.%lld (%s): give either \"epochs\" or \"steps\"", (long long)i, p->name);
         inherit(&p->optim, &s->optim);
     }
     return true;

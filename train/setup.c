@@ -42,7 +42,7 @@ static bool open_phases(struct setup *u, struct err *e)
                                      .seed = (uint64_t)s->seed + (uint64_t)i,
                                      .vocab = (int32_t)u->config.vocab,
                                      .tokenizer = u->tokenizer ? tokenizer_digest(u->tokenizer) : NULL};
-        bool ok = loader_open(&u->phase[i], &ls, e) || err_in(e, "phases[%lld] (%s)", (long long)i, p->name);
+        bool ok = loader_open(&u->phase[i], &ls, e) || err_in(e, "phases.%lld (%s)", (long long)i, p->name);
         free(source);
         if (!ok)
             return false;

@@ -211,8 +211,10 @@ static bool run_phase(struct trainer *t, int64_t i, struct err *e)
 static bool start(struct trainer *t, enum resume resume, struct err *e)
 {
     const struct settings *s = t->u.settings;
-    char *from = resume == RESUME_NEVER ? NULL : checkpoint_newest(s->run_dir);
-    bool ok = true;
+    char *from = NULL;
+    bool ok = resume == RESUME_NEVER || checkpoint_newest(s->run_dir, &from, e);
+    if (!ok)
+        return false;
     if (from) {
         ok = checkpoint_load(from, t->mem.w, &t->mem.master, t->mem.exp_avg, t->mem.exp_avg_sq, &t->at, e);
         if (ok && (t->at.phase >= s->phases.n || t->at.phase_step > loader_steps(t->u.phase[t->at.phase])))
@@ -250,17 +252,20 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
 {
     const struct settings *s = t->u.settings;
     if (resume == RESUME_NEVER) {
-        char *old = checkpoint_newest(s->run_dir);
+        char *old;
+        if (!checkpoint_newest(s->run_dir, &old, e))
+            return false;
         if (old) {
             err_set(e, "%s: there is a checkpoint already (%s); give a new run_dir, remove it, or resume", s->run_dir, old);
             free(old);
             return false;
         }
     }
-    if (!setup_open(&t->u, s, false, e) || !file_mkdirs(s->run_dir, e) || !checkpoint_clean(s->run_dir, e))
+    if (!setup_open(&t->u, s, false, e))
         return false;
     allocate(t);
-    if (!start(t, resume, e) || !write_config(s, e) || !metrics_open(&t->metrics, s->run_dir, t->at.step, s->tensorboard, e))
+    if (!start(t, resume, e) || !file_mkdirs(s->run_dir, e) || !checkpoint_clean(s->run_dir, e) || !write_config(s, e) ||
+        !metrics_open(&t->metrics, s->run_dir, t->at.step, s->tensorboard, e))
         return false;
     log_line("%lld weights, %lld steps in %lld phases, %.2f GiB planned, %d of %d layers keep their activations",
              (long long)t->u.table.weights, (long long)t->u.total_steps, (long long)s->phases.n,
