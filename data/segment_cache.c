@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
-#include <xxhash.h> /* XXH3_64bits */
+#define XXH_INLINE_ALL /* no library to link */
+#include <xxhash.h>    /* XXH3_64bits */
 
 enum { PLACES = 1 << 18, PROBES = 8 };
 
