@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#define XXH_INLINE_ALL
 #define XXH_INLINE_ALL /* no library to link */
 #include <xxhash.h>    /* XXH3_64bits */
 
