@@ -1,0 +1,533 @@
+/* tests/test_generate.c - the program generate from outside: what it answers, on what that depends, and that bad input leaves nothing. */
+#include "core/rng.h"
+#include "data/tokenizer.h"
+#include "tests/model_files.h"
+#include "tests/program.h"
+#include "tests/test.h"
+
+#define GOLDEN "../shared/golden/"
+static char dir[] = "/tmp/test_generate.XXXXXX";
+
+static char *path_of(const char *name)
+{
+    return xprintf("%s/%s", dir, name);
+}
+
+/* name may end in .zst. */
+static void write_text(const char *name, const char *text)
+{
+    struct err e = {""};
+    struct file_out *o;
+    char *path = path_of(name);
+    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, text, strlen(text), &e) && file_out_commit(o, &e), "%s", e.msg);
+    free(path);
+}
+
+static char *read_text(const char *name)
+{
+    struct err e = {""};
+    char *path = path_of(name), *text = file_read(path, (size_t)1 << 28, NULL, &e);
+    check_msg(text, "%s", e.msg);
+    free(path);
+    return text ? text : xstrdup("");
+}
+
+/* The records of a .jsonl in the test's folder. */
+static json_t *read_records(const char *name)
+{
+    struct err e = {""};
+    char *path = path_of(name), *line;
+    struct lines *l;
+    json_t *all = json_array();
+    size_t n;
+    check_msg(lines_open(&l, path, &e), "%s", e.msg);
+    while (lines_next(l, &line, &n, &e) == 1)
+        json_array_append_new(all, json_parse(line, n, name, &e));
+    lines_close(l);
+    free(path);
+    return all;
+}
+
+/* A folder with a random model; tokenizer: also the byte tokenizer. Tokens of ASCII text are likelier than others. */
+static void make_model(const char *name, struct model_config c, bool tokenizer, uint64_t seed)
+{
+    struct param_table t;
+    struct err e = {""};
+    params_plan(&t, &c);
+    struct tensors w = random_weights(&t, &c, F32, 3, seed);
+    if (!c.tied) {
+        mat head = tensors_head(w);
+        for (int64_t i = 0; i < c.vocab; i++) { /* 3 + byte */
+            float *row = xmalloc(sizeof(float) * (size_t)c.hidden);
+            dev_get(row, (float *)head.data + i * c.hidden, sizeof(float) * (size_t)c.hidden);
+            for (int64_t j = 0; j < c.hidden; j++)
+                row[j] *= i >= 3 + ' ' && i < 3 + 127 ? 6.0f : 0.0f;
+            dev_put((float *)head.data + i * c.hidden, row, sizeof(float) * (size_t)c.hidden);
+            free(row);
+        }
+    }
+    char *path = path_of(name);
+    save_model(path, &c, w);
+    if (tokenizer) {
+        struct tokenizer *tok;
+        check_msg(tokenizer_open(&tok, "byte", &e) && tokenizer_save(tok, path, &e), "%s", e.msg);
+        tokenizer_close(tok);
+    }
+    free(path);
+    dev_free(w.base);
+    params_free(&t);
+}
+
+static void write_ids_prompts(const char *name, int n, bool backwards)
+{
+    char *text = xstrdup("");
+    for (int k = 0; k < n; k++) {
+        int i = backwards ? n - 1 - k : k;
+        char *longer = xprintf("%s{\"id\":\"p%d\",\"input_ids\":[1", text, i);
+        for (uint64_t j = 0; j < rng_below(3, (uint64_t)i, 0, 60); j++) {
+            char *more = xprintf("%s,%d", longer, (int)rng_below(4, (uint64_t)i, j, 256) + 3);
+            free(longer);
+            longer = more;
+        }
+        free(text);
+        text = xprintf("%s]}\n", longer);
+        free(longer);
+    }
+    write_text(name, text);
+    free(text);
+}
+
+static void ran_well(struct ran r)
+{
+    check_msg(r.code == 0, "exit code %d: %s", r.code, r.err);
+    check_str(r.out, "");
+    ran_free(&r);
+}
+
+static void batches_and_order(void)
+{
+    make_model("bare", small_config(2, false), false, 1);
+    write_ids_prompts("many.jsonl", 11, false);
+    write_ids_prompts("back.jsonl", 11, true);
+#define SAMPLED                                                                                                                            \
+    "generate --model bare --samples 3 --max-new-tokens 30 --temperature 1 --top-p 0.95 --repetition-penalty 1.1 --prompt-logprobs"
+    ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b1.jsonl --batch 1"));
+    ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b5.jsonl --batch 5"));
+    ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b8.jsonl --batch=8"));
+    ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b0.jsonl"));
+    ran_well(run_program(dir, SAMPLED " --input back.jsonl --output back_a.jsonl --batch 4"));
+    ran_well(run_program(dir, SAMPLED " --input many.jsonl --output seed.jsonl --seed 1"));
+    char *one = read_text("b1.jsonl"), *five = read_text("b5.jsonl"), *eight = read_text("b8.jsonl"), *any = read_text("b0.jsonl");
+    check(!strcmp(one, five) && !strcmp(one, eight) && !strcmp(one, any));
+    free(one);
+    free(five);
+    free(eight);
+    free(any);
+    json_t *a = read_records("b1.jsonl"), *b = read_records("back_a.jsonl"), *c = read_records("seed.jsonl");
+    check_int(json_array_size(a), 33);
+    check_int(json_array_size(b), 33);
+    int same_sample = 0, same_seed = 0;
+    for (size_t i = 0; i < json_array_size(a); i++) {
+        json_t *x = json_array_get(a, i), *y = json_array_get(b, (10 - i / 3) * 3 + i % 3);
+        char *id = xprintf("p%zu", i / 3);
+        check_str(json_string_value(json_object_get(x, "id")), id);
+        check_int(json_integer_value(json_object_get(x, "sample")), i % 3);
+        check_str(json_string_value(json_object_get(x, "finish_reason")), "length");
+        check_int(json_array_size(json_object_get(x, "output_ids")), 30);
+        check(!json_object_get(x, "text")); /* no tokenizer */
+        check_msg(json_equal(x, y), "%s differs when the file is turned round", id);
+        free(id);
+        if (i % 3)
+            same_sample += json_equal(json_object_get(x, "output_ids"), json_object_get(json_array_get(a, i - 1), "output_ids"));
+        same_seed += json_equal(json_object_get(x, "output_ids"), json_object_get(json_array_get(c, i), "output_ids"));
+    }
+    check_int(same_sample, 0);
+    check_int(same_seed, 0);
+    json_decref(a);
+    json_decref(b);
+    json_decref(c);
+}
+
+static void no_new_tokens(void)
+{
+    make_model("bytes", small_config(1, false), true, 2);
+    write_text("two.jsonl", "{\"id\":7,\"prompt\":\"How many?\"}\n\n{\"id\":\"b\",\"prompt\":\"\",\"answer\":\"ignored\"}\n");
+    ran_well(
+        run_program(dir, "generate --model bytes --input two.jsonl --output none.jsonl --max-new-tokens 0 --prompt-logprobs --samples 2"));
+    ran_well(run_program(dir, "generate --model bytes --input two.jsonl --output some.jsonl --max-new-tokens 5 --prompt-logprobs"));
+    ran_well(run_program(dir, "generate --model bytes --input two.jsonl --output plain.jsonl --max-new-tokens 5"));
+    json_t *a = read_records("none.jsonl"), *b = read_records("some.jsonl"), *c = read_records("plain.jsonl");
+    check_int(json_array_size(a), 4);
+    for (size_t i = 0; i < 4; i++) {
+        json_t *x = json_array_get(a, i), *y = json_array_get(b, i / 2), *logprobs = json_object_get(x, "prompt_logprobs");
+        check_int(json_integer_value(json_object_get(x, "sample")), i % 2);
+        check_str(json_string_value(json_object_get(x, "text")), "");
+        check_int(json_array_size(json_object_get(x, "output_ids")), 0);
+        check_str(json_string_value(json_object_get(x, "finish_reason")), "length");
+        check(json_is_array(logprobs));
+        check_int(json_array_size(logprobs), i < 2 ? 9 : 0); /* <s> and nine bytes; <s> alone */
+        check(json_equal(logprobs, json_object_get(y, "prompt_logprobs")));
+        for (size_t k = 0; k < json_array_size(logprobs); k++)
+            check(json_real_value(json_array_get(logprobs, k)) < 0);
+    }
+    check_int(json_integer_value(json_object_get(json_array_get(a, 0), "id")), 7);
+    check(!json_object_get(json_array_get(c, 0), "prompt_logprobs"));
+    check(json_equal(json_object_get(json_array_get(c, 0), "text"), json_object_get(json_array_get(b, 0), "text")));
+    json_decref(a);
+    json_decref(b);
+    json_decref(c);
+}
+
+static void compressed(void)
+{
+    make_model("bytes", small_config(1, false), true, 2);
+    write_text("p.jsonl.zst", "{\"id\":1,\"prompt\":\"one\"}\n{\"id\":2,\"prompt\":\"two\"}\n");
+    write_text("p.jsonl", "{\"id\":1,\"prompt\":\"one\"}\n{\"id\":2,\"prompt\":\"two\"}\n");
+    ran_well(run_program(dir, "generate --model bytes --input p.jsonl.zst --output a.jsonl.zst --max-new-tokens 9"));
+    ran_well(run_program(dir, "generate --model bytes --input p.jsonl --output a.jsonl --max-new-tokens 9"));
+    char *plain = path_of("a.jsonl"), *packed = path_of("a.jsonl.zst");
+    char *a = read_text("a.jsonl"), *b = read_text("a.jsonl.zst");
+    check(*a && !strcmp(a, b));
+    check(file_size(packed) > 0 && file_size(packed) != file_size(plain));
+    free(a);
+    free(b);
+    free(plain);
+    free(packed);
+}
+
+/* Asks for the answer to a prompt with a stop string in the middle of what it is without. */
+static void stops(void)
+{
+    make_model("bytes", small_config(1, false), true, 3);
+    write_text("s.jsonl", "{\"id\":1,\"prompt\":\"Count: \"}\n");
+#define LONG "generate --model bytes --input s.jsonl --temperature 1 --top-k 20 --max-new-tokens 60"
+    ran_well(run_program(dir, LONG " --output whole.jsonl"));
+    json_t *whole = read_records("whole.jsonl");
+    const char *text = json_string_value(json_object_get(json_array_get(whole, 0), "text"));
+    size_t n = strlen(text);
+    check_msg(n >= 50, "\"%s\"", text);
+    for (size_t at = 0; at + 40 < n; at += 13) {
+        char stop[4] = {text[at + 20], text[at + 21], text[at + 22], 0}, quoted[32] = "", *q = quoted;
+        for (int i = 0; i < 3; i++) { /* for the shell */
+            if (stop[i] == '\'')
+                q = stpcpy(q, "'\\''");
+            else
+                *q++ = stop[i], *q = 0;
+        }
+        const char *first = strstr(text, stop);
+        ran_well(run_program(dir, LONG " --output stop.jsonl --stop never --stop='%s'", quoted));
+        json_t *got = read_records("stop.jsonl"), *x = json_array_get(got, 0), *ids = json_object_get(x, "output_ids");
+        const char *cut = json_string_value(json_object_get(x, "text"));
+        check_str(json_string_value(json_object_get(x, "finish_reason")), "stop");
+        check_msg(strlen(cut) == (size_t)(first - text) && !strncmp(cut, text, strlen(cut)), "\"%s\" of \"%s\"", cut, text);
+        check_int(json_array_size(ids), first - text + 3); /* a token a byte: up to the one that completed it */
+        for (size_t i = 0; i < json_array_size(ids); i++)
+            check_int(json_integer_value(json_array_get(ids, i)), 3 + text[i]);
+        json_decref(got);
+    }
+    json_decref(whole);
+}
+
+static void end_tokens(void)
+{
+    struct model_config c = small_config(2, false);
+    c.eos = -1;
+    make_model("bare", c, false, 4);
+    write_text("e.jsonl", "{\"id\":1,\"input_ids\":[1,50,60]}\n");
+#define SHORT "generate --input e.jsonl --max-new-tokens 20 --temperature 1 --seed 5"
+    ran_well(run_program(dir, SHORT " --model bare --output free.jsonl"));
+    json_t *all = read_records("free.jsonl"), *ids = json_object_get(json_array_get(all, 0), "output_ids");
+    check_int(json_array_size(ids), 20);
+    int32_t end = (int32_t)json_integer_value(json_array_get(ids, 7));
+    size_t first = 0;
+    while (json_integer_value(json_array_get(ids, first)) != end)
+        first++;
+    /* config.json's end token ends an answer and is its last id; */
+    c.eos = end;
+    make_model("ends", c, false, 4);
+    ran_well(run_program(dir, SHORT " --model ends --output ends.jsonl"));
+    json_t *got = read_records("ends.jsonl"), *x = json_array_get(got, 0);
+    check_int(json_array_size(json_object_get(x, "output_ids")), first + 1);
+    check_int(json_integer_value(json_array_get(json_object_get(x, "output_ids"), first)), end);
+    check_str(json_string_value(json_object_get(x, "finish_reason")), "stop");
+    json_decref(got);
+    /* but the tokenizer's, </s>, is right where both are there. */
+    make_model("both", c, true, 4);
+    ran_well(run_program(dir, SHORT " --model both --output both.jsonl"));
+    got = read_records("both.jsonl");
+    x = json_array_get(got, 0);
+    check(json_equal(json_object_get(x, "output_ids"), ids));
+    check_str(json_string_value(json_object_get(x, "finish_reason")), "length");
+    check_int(strlen(json_string_value(json_object_get(x, "text"))), 20);
+    json_decref(got);
+    json_decref(all);
+}
+
+static void templates(void)
+{
+    make_model("bytes", small_config(1, false), true, 5);
+    write_text("m.jsonl", "{\"id\":1,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}\n");
+    write_text("t.jsonl", "{\"id\":1,\"prompt\":\"<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n\"}\n");
+    write_text("u.jsonl", "{\"id\":1,\"prompt\":\"Hi\\n\"}\n");
+#define TEN "generate --model bytes --temperature 1 --max-new-tokens 10"
+    ran_well(run_program(dir, TEN " --input m.jsonl --output m.out --template chatml"));
+    ran_well(run_program(dir, TEN " --input t.jsonl --output t.out"));
+    ran_well(run_program(dir, TEN " --input m.jsonl --output m2.out"));
+    ran_well(run_program(dir, TEN " --input u.jsonl --output u.out"));
+    char *m = read_text("m.out"), *t = read_text("t.out"), *m2 = read_text("m2.out"), *u = read_text("u.out");
+    check_str(m, t);
+    check_str(m2, u);
+    check(strcmp(m, m2) != 0);
+    free(m);
+    free(t);
+    free(m2);
+    free(u);
+}
+
+static void memory(void)
+{
+    struct model_config c = small_config(1, false);
+    c.state = 128; /* 440 KiB a sequence */
+    c.heads = 16;
+    make_model("big", c, false, 6);
+    write_ids_prompts("many.jsonl", 40, false);
+    struct ran r = run_program(dir, "generate --model big --input many.jsonl --output limited.jsonl --memory-gib 0.002 --max-new-tokens 3");
+    check_int(r.code, 1);
+    check_has(r.err, "generate: this model needs at least ");
+    check_has(r.err, "--memory-gib allows 0.002: raise it");
+    char *out = path_of("limited.jsonl"), *part = path_of("limited.jsonl.part");
+    check(!file_exists(out) && !file_exists(part));
+    double least = 0;
+    check_int(sscanf(strstr(r.err, "at least "), "at least %lf", &least), 1);
+    ran_free(&r);
+    /* A little more than the least is enough for a few sequences. */
+    r = run_program(dir, "generate --model big --input many.jsonl --output limited.jsonl --memory-gib %f --max-new-tokens 3",
+                    least + 0.006);
+    check_int(r.code, 0);
+    check_has(r.err, "of up to 40 sequences at a time in ");
+    check(!strstr(r.err, "40 of up to 40"));
+    ran_free(&r);
+    ran_well(run_program(dir, "generate --model big --input many.jsonl --output n.out --max-new-tokens 3"));
+    char *a = read_text("limited.jsonl"), *b = read_text("n.out");
+    check_str(a, b);
+    free(a);
+    free(b);
+    free(out);
+    free(part);
+}
+
+static void bad_input(void)
+{
+    struct model_config c = small_config(1, false);
+    make_model("bare", c, false, 7);
+    make_model("bytes", c, true, 7);
+    make_model("wrong", c, false, 7);
+    c.hidden = 40;
+    make_model("other", c, false, 7);
+    c = small_config(1, false);
+    c.vocab = 100;
+    make_model("few", c, true, 7);
+    char *folders = xprintf("cd %s && cp other/config.json wrong/ && mkdir -p empty noweights cut && cp bare/config.json noweights/ && "
+                            "cp bare/config.json cut/ && head -c 20000 bare/model.safetensors > cut/model.safetensors",
+                            dir);
+    must(system(folders) == 0);
+    free(folders);
+    write_text("good.jsonl", "{\"id\":1,\"input_ids\":[1,2]}\n");
+    static const struct {
+        const char *name, *text, *args; /* args NULL: the bare model */
+        const char *says[3];
+    } cases[] = {
+        {"syntax.jsonl", "{\"id\":1,\"input_ids\":[1]}\n{\"id\":2,\"input_ids\":[1,}\n", NULL, {"syntax.jsonl:2:24: not valid JSON"}},
+        {"noid.jsonl", "{\"input_ids\":[1]}\n", NULL, {"noid.jsonl:1: \"id\" must be a string or an integer, got nothing"}},
+        {"badid.jsonl", "{\"id\":[1],\"input_ids\":[1]}\n", NULL, {"badid.jsonl:1: \"id\" must be a string or an integer, got "}},
+        {"twice.jsonl",
+         "{\"id\":1,\"input_ids\":[1]}\n{\"id\":\"1\",\"input_ids\":[1]}\n",
+         NULL,
+         {"twice.jsonl:2: the id \"1\" is in line 1 already"}},
+        {"nothing.jsonl", "{\"id\":1}\n", NULL, {"nothing.jsonl:1: ", "prompt, messages, input_ids", "\"id\""}},
+        {"beyond.jsonl", "{\"id\":1,\"input_ids\":[1,259]}\n", NULL, {"beyond.jsonl:1: token 1 is 259", "ends at 258"}},
+        {"negative.jsonl", "{\"id\":1,\"input_ids\":[-1]}\n", NULL, {"negative.jsonl:1: input_ids[0] must be a token id"}},
+        {"zero.jsonl", "{\"id\":1,\"input_ids\":[]}\n", NULL, {"zero.jsonl:1: there is no token in it"}},
+        {"text.jsonl",
+         "{\"id\":1,\"prompt\":\"Hi\"}\n",
+         NULL,
+         {"text.jsonl:1: the record holds text, but the model folder has no tokenizer"}},
+        {"role.jsonl", "{\"id\":1,\"messages\":[]}\n", "--model bytes", {"role.jsonl:1: "}},
+        {"utf8.jsonl", "{\"id\":1,\"prompt\":\"\xff\"}\n", "--model bytes", {"utf8.jsonl:1:", "not valid JSON"}},
+        {"list.jsonl", "[1]\n", NULL, {"list.jsonl:1: expected an object, got "}},
+        {"empty.jsonl", "", NULL, {"empty.jsonl"}},
+        {"blank.jsonl", "\n \n", NULL, {"blank.jsonl: holds no prompt"}},
+        {"good.jsonl", NULL, "--model absent", {"--model absent: no such folder"}},
+        {"good.jsonl", NULL, "--model empty", {"empty/config.json"}},
+        {"good.jsonl", NULL, "--model noweights", {"noweights: no weights here"}},
+        {"good.jsonl", NULL, "--model cut", {"cut/model.safetensors", "cut short or damaged"}},
+        {"good.jsonl", NULL, "--model wrong", {"wrong", "has shape ["}},
+        {"good.jsonl", NULL, "--model few", {"the tokenizer has 259 ids, the model's vocab_size is 100"}},
+        {"good.jsonl", NULL, "--model bare --stop x", {"--stop looks for text, but bare has no tokenizer"}},
+        {"absent.jsonl", NULL, NULL, {"absent.jsonl"}},
+    };
+    char *out = path_of("never.jsonl"), *part = path_of("never.jsonl.part");
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        if (cases[k].text)
+            write_text(cases[k].name, cases[k].text);
+        struct ran r = run_program(dir, "generate %s --input %s --output never.jsonl --max-new-tokens 2",
+                                   cases[k].args ? cases[k].args : "--model bare", cases[k].name);
+        check_msg(r.code == 1, "%s %s: exit code %d", cases[k].name, cases[k].args ? cases[k].args : "", r.code);
+        for (int i = 0; i < 3 && cases[k].says[i]; i++)
+            check_has(r.err, cases[k].says[i]);
+        check_has(r.err, "generate: ");
+        check(!file_exists(out) && !file_exists(part));
+        ran_free(&r);
+    }
+    static const char *const wrong[][2] = {
+        {"--top-p 0", "top-p"},
+        {"--top-p 1.5", "top-p"},
+        {"--temperature -1", "temperature"},
+        {"--samples 0", "samples"},
+        {"--batch 0", "batch"},
+        {"--max-new-tokens -1", "max-new"},
+        {"--dtype f16", "f16"},
+        {"--stop ''", "--stop must not be empty"},
+        {"--sample 3", "--samples"},
+        {"--memory-gib 0", "memory-gib"},
+        {"word", "word"},
+    };
+    for (size_t k = 0; k < sizeof wrong / sizeof wrong[0]; k++) {
+        struct ran r = run_program(dir, "generate --model bare --input good.jsonl --output never.jsonl %s", wrong[k][0]);
+        check_msg(r.code == 2, "%s: exit code %d", wrong[k][0], r.code);
+        check_has(r.err, wrong[k][1]);
+        check(!file_exists(out) && !file_exists(part));
+        ran_free(&r);
+    }
+    struct ran r = run_program(dir, "generate --model bare --input good.jsonl --output no/such/folder.jsonl");
+    check_int(r.code, 1);
+    check_has(r.err, "no/such/folder.jsonl");
+    ran_free(&r);
+    r = run_program(dir, "generate --model bare --input good.jsonl");
+    check_int(r.code, 2);
+    check_has(r.err, "output");
+    ran_free(&r);
+    if (!dev_supports(BF16)) {
+        r = run_program(dir, "generate --model bare --input good.jsonl --output never.jsonl --dtype bf16");
+        check_int(r.code, 1);
+        check_has(r.err, "backend computes in f32 only");
+        check(!file_exists(out) && !file_exists(part));
+        ran_free(&r);
+    }
+    free(out);
+    free(part);
+}
+
+/* An old file of answers stays when a run fails, also late. */
+static void damaged_weights(void)
+{
+    struct model_config c = small_config(1, false);
+    struct param_table t;
+    params_plan(&t, &c);
+    struct tensors w = random_weights(&t, &c, F32, 3, 8);
+    float bad = NAN;
+    dev_put((float *)tensors_mat(w, P_EMBED, -1).data + 99 * c.hidden, &bad, sizeof bad);
+    char *path = path_of("damaged");
+    save_model(path, &c, w);
+    free(path);
+    dev_free(w.base);
+    params_free(&t);
+    write_text("d.jsonl", "{\"id\":\"fine\",\"input_ids\":[1,2]}\n{\"id\":\"hit\",\"input_ids\":[1,99,5]}\n");
+    write_text("old.jsonl", "old\n");
+    struct ran r =
+        run_program(dir, "generate --model damaged --input d.jsonl --output old.jsonl --max-new-tokens 1 --samples 2 --temperature 1");
+    check_int(r.code, 1);
+    check_has(r.err, "prompt \"hit\": sample 0: the model gives NaN or infinite logits after 0 new tokens");
+    ran_free(&r);
+    r = run_program(dir, "generate --model damaged --input d.jsonl --output old.jsonl --max-new-tokens 0 --prompt-logprobs");
+    check_int(r.code, 1);
+    check_has(r.err, "prompt \"hit\": the model gives NaN or infinite logits inside the prompt");
+    ran_free(&r);
+    char *old = read_text("old.jsonl");
+    check_str(old, "old\n");
+    free(old);
+}
+
+static void golden(void)
+{
+    static const char *const models[] = {"tiny-g1", "tiny-g4"};
+    if (!file_is_dir(GOLDEN)) {
+        test_skip("no " GOLDEN);
+        return;
+    }
+    for (int m = 0; m < 2; m++) {
+        char *model = realpath(m ? GOLDEN "tiny-g4" : GOLDEN "tiny-g1", NULL), *from = xprintf("%s/prompts.jsonl", model),
+             *to = path_of("golden.jsonl");
+        struct err e = {""};
+        char *line;
+        size_t n;
+        struct lines *l;
+        json_t *want = json_array();
+        char *text = xstrdup("");
+        check_msg(lines_open(&l, from, &e), "%s", e.msg);
+        for (int i = 0; lines_next(l, &line, &n, &e) == 1; i++) {
+            json_t *record = json_parse(line, n, from, &e);
+            char *ids = json_dumps(json_object_get(record, "input_ids"), JSON_COMPACT);
+            char *longer = xprintf("%s{\"id\":%d,\"input_ids\":%s}\n", text, i, ids);
+            json_array_append_new(want, record);
+            free(text);
+            text = longer;
+            free(ids);
+        }
+        lines_close(l);
+        write_text("golden.jsonl", text);
+        ran_well(run_program(
+            dir, "generate --model %s --input golden.jsonl --output golden.out --max-new-tokens 24 --prompt-logprobs --dtype f32", model));
+        json_t *got = read_records("golden.out"), *x;
+        size_t i;
+        check_int(json_array_size(got), 8);
+        json_array_foreach(want, i, x)
+        {
+            json_t *y = json_array_get(got, i), *a = json_object_get(x, "logprobs"), *b = json_object_get(y, "prompt_logprobs");
+            check(json_array_size(a) == json_array_size(b));
+            for (size_t k = 0; k < json_array_size(a); k++) {
+                double off = fabs(json_real_value(json_array_get(a, k)) - json_real_value(json_array_get(b, k)));
+                check_msg(off < 1e-4, "%s, prompt %zu, token %zu: log-probability off by %g", models[m], i, k + 1, off);
+            }
+            json_t *c = json_object_get(x, "greedy_ids"), *d = json_object_get(y, "output_ids"), *margin = json_object_get(x, "margin");
+            check(json_array_size(d) == 24 || json_integer_value(json_array_get(d, json_array_size(d) - 1)) == 2);
+            for (size_t k = 0; k < json_array_size(d); k++) {
+                if (json_equal(json_array_get(c, k), json_array_get(d, k)))
+                    continue;
+                check_msg(json_real_value(json_array_get(margin, k)) < 1e-3, "%s, prompt %zu: greedy token %zu differs", models[m], i, k);
+                break; /* what follows another token is another text */
+            }
+        }
+        json_decref(got);
+        json_decref(want);
+        free(text);
+        free(model);
+        free(from);
+        free(to);
+    }
+}
+
+static const struct test tests[] = {
+    {"answers do not depend on the batch or the order of the file", batches_and_order},
+    {"no new tokens, prompts' log-probabilities", no_new_tokens},
+    {"compressed input and output", compressed},
+    {"stop strings", stops},
+    {"end tokens", end_tokens},
+    {"templates", templates},
+    {"memory", memory},
+    {"bad input", bad_input},
+    {"damaged weights", damaged_weights},
+    {"golden models", golden},
+};
+
+int main(int argc, char **argv)
+{
+    struct err e;
+    if (!dev_open(0, &e))
+        die("%s", e.msg);
+    must(mkdtemp(dir));
+    setenv("OMP_WAIT_POLICY", "passive", 0); /* threads of the program that wait in a loop would cost most of the time on a busy machine */
+    int status = test_main(argc, argv, "test_generate", tests, (int)(sizeof tests / sizeof tests[0]));
+    file_remove_tree(dir, &e);
+    return status;
+}
