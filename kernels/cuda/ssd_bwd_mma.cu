@@ -36,14 +36,14 @@ template <int N> struct walk_shared {
     tile_steps steps[WALK_STAGES];
 };
 
-/* Not REVERSE: the states entering tiles 1.. of chunk blockIdx / H, from the one kept at its start: u = x, v = B.
- * REVERSE: the gradients of the states leaving the tiles of document blockIdx / H in this slice, from the last to the first: u = dy, v = C. */
-template <int N, bool REVERSE> __global__ void __launch_bounds__(THREADS, 2) walk_kernel(bwd_kernel_args a)
+/* Not REVERSE: the states entering tiles 1.. of chunk block / H, from the one kept at its start: u = x, v = B.
+ * REVERSE: the gradients of the states leaving the tiles of document block / H in this slice, from the last to the first: u = dy, v = C. */
+template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_kernel_args &a, int block)
 {
     constexpr int NI = N / 32;
     constexpr int64_t STATE = HEADDIM * N;
     walk_shared<N> &sh = *(walk_shared<N> *)shared_block();
-    const int heads = a.d.heads, unit = blockIdx.x / heads, head = blockIdx.x % heads, group = head / (heads / a.d.groups);
+    const int heads = a.d.heads, unit = block / heads, head = block % heads, group = head / (heads / a.d.groups);
     const int warp = threadIdx.x >> 5, m = (warp & 1) * 32, n = (warp >> 1) * (N / 4);
     int lo = a.chunk0 + unit, hi = lo + 1;
     bool goes_on = true, came_from = false; /* the document after chunk hi - 1, before chunk lo */
@@ -128,6 +128,16 @@ template <int N, bool REVERSE> __global__ void __launch_bounds__(THREADS, 2) wal
                     *(float2 *)(to + o) = make_float2(S[i][j][2 * half], S[i][j][2 * half + 1]);
                 }
     }
+}
+
+/* Both at once: the few long walks backwards come first, the many short ones fill the card beside them. */
+template <int N> __global__ void __launch_bounds__(THREADS, 2) walk_kernel(bwd_kernel_args a)
+{
+    const int block = blockIdx.x, backwards = a.s.n * a.d.heads;
+    if (block < backwards)
+        walk<N, true>(a, block);
+    else
+        walk<N, false>(a, block - backwards);
 }
 
 /* --- Step 3: the gradients of a tile, head after head of a group --- */
@@ -476,9 +486,8 @@ template <int N> void run(const struct ssd_bwd_args &a)
                          a.chunk1,
                          ssd_bwd_mma_plan(a.d, a.s.chunk).per_chunk};
     const int64_t chunks = a.chunk1 - a.chunk0;
-    if (k.per_chunk > 1)
-        launch(walk_kernel<N, false>, chunks * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
-    launch(walk_kernel<N, true>, (int64_t)a.s.n * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
+    const int64_t walks = a.s.n + (k.per_chunk > 1 ? chunks : 0);
+    launch(walk_kernel<N>, walks * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
     launch(bwd_kernel<N>, chunks * k.per_chunk * a.d.groups, THREADS, sizeof(bwd_shared<N>), k);
 }
 } // namespace
