@@ -1,202 +1,247 @@
-/* tests/bench_ops.c - the ops' rates beside what the memory and the matrix-product library give, at the shape of a small model.
+/* tests/bench_ops.c - every op of a training step and of a decode step at a model's shape, beside what memory and matrix products give.
  *
- * bench_ops [TOKENS WIDTH VOCAB]. One line an op: its time (the best of several runs), the bytes it must move at least over that time, and
- * that as a share of the plain copy's rate (reads only: of the sum's); matrix products as FLOP/s.
+ * A model of one layer with random weights runs a training step, so that every matrix holds numbers of a real pass; then each op is timed
+ * on them alone. At the shape of Mamba-Codestral-7B on a GPU the best public kernels' times stand beside ours.
  */
-#include "core/log.h"
-#include "kernels/conv.h"
-#include "kernels/embed.h"
-#include "kernels/linear.h"
-#include "kernels/norm.h"
-#include "kernels/optim.h"
-#include "kernels/sample.h"
-#include "kernels/xent.h"
-#include "tests/ref_util.h"
+#include "tests/bench_train.h"
 
-static enum dtype type; /* of activations */
+enum { PUBLISHED_TOKENS = 16384, SLOTS = 256 };
 
-/* Device memory of n elements of type t: small numbers. */
-static void *numbers(enum dtype t, int64_t n)
+/* Measured in one run on one H100 80GB (3.03 TB/s copy, 776 TFLOP/s bf16 at 8192^3), bf16, one sequence: the best public kernel in us, or
+ * for products its TFLOP/s; and what an op of that traffic could reach there, in us. Step rows: tokens is the batch. */
+static const struct published {
+    const char *op;
+    int64_t tokens;
+    double best, floor;
+    const char *source;
+} published[] = {
+    {"in_proj fwd", 16384, 699, 0, "cuBLAS, TFLOP/s"},
+    {"in_proj bwd_x", 16384, 728, 0, "cuBLAS, TFLOP/s"},
+    {"in_proj bwd_w", 16384, 751, 0, "cuBLAS, TFLOP/s"},
+    {"out_proj fwd", 16384, 717, 0, "cuBLAS, TFLOP/s"},
+    {"out_proj bwd_x", 16384, 677, 0, "cuBLAS, TFLOP/s"},
+    {"out_proj bwd_w", 16384, 620, 0, "cuBLAS, TFLOP/s"},
+    {"head fwd", 16384, 697, 0, "cuBLAS, TFLOP/s"},
+    {"head bwd_x", 16384, 708, 0, "cuBLAS, TFLOP/s"},
+    {"head bwd_w", 16384, 723, 0, "cuBLAS, TFLOP/s"},
+    {"rmsnorm fwd", 16384, 272, 0, "mamba_ssm, with the add, f32 residual"},
+    {"rmsnorm bwd", 16384, 620, 0, "mamba_ssm, with the add, f32 residual"},
+    {"conv fwd", 2048, 39, 27.5, "causal-conv1d"},
+    {"conv fwd", 16384, 261, 220, "causal-conv1d"},
+    {"conv fwd", 20480, 327, 275, "causal-conv1d"},
+    {"conv bwd", 2048, 83, 41, "causal-conv1d"},
+    {"conv bwd", 16384, 534, 330, "causal-conv1d"},
+    {"conv bwd", 20480, 705, 412, "causal-conv1d"},
+    {"ssd fwd, training", 2048, 69, 25, "CUTLASS example 111, no cumsum"},
+    {"ssd fwd, training", 16384, 495, 200, "CUTLASS example 111, no cumsum"},
+    {"ssd fwd, training", 20480, 612, 250, "CUTLASS example 111, no cumsum"},
+    {"ssd fwd, inference", 2048, 69, 25, "CUTLASS example 111, no cumsum"},
+    {"ssd fwd, inference", 16384, 495, 200, "CUTLASS example 111, no cumsum"},
+    {"ssd fwd, inference", 20480, 612, 250, "CUTLASS example 111, no cumsum"},
+    {"ssd bwd", 2048, 680, 45, "mamba_ssm"},
+    {"ssd bwd", 16384, 4410, 360, "mamba_ssm"},
+    {"ssd bwd", 20480, 5520, 450, "mamba_ssm"},
+    {"gatenorm fwd", 2048, 42, 34, "mamba_ssm"},
+    {"gatenorm fwd", 16384, 281, 270, "mamba_ssm"},
+    {"gatenorm fwd", 20480, 351, 338, "mamba_ssm"},
+    {"gatenorm bwd", 2048, 148, 55, "mamba_ssm"},
+    {"gatenorm bwd", 16384, 1096, 440, "mamba_ssm"},
+    {"gatenorm bwd", 20480, 1370, 550, "mamba_ssm"},
+    {"head and xent, all pieces", 16384, 27300, 17000, "torch"},
+    {"ssd step, bf16 state", 1, 3.65, 1.4, "FlashInfer, tuned Triton"},
+    {"ssd step, bf16 state", 8, 13.7, 11.2, "FlashInfer, tuned Triton"},
+    {"ssd step, bf16 state", 64, 101, 89, "FlashInfer, tuned Triton"},
+    {"ssd step, bf16 state", 256, 392, 358, "FlashInfer, tuned Triton"},
+    {"ssd step, f32 state", 1, 4.99, 2.8, "FlashInfer, tuned Triton"},
+    {"ssd step, f32 state", 8, 25.8, 22, "FlashInfer, tuned Triton"},
+    {"ssd step, f32 state", 64, 195, 178, "FlashInfer, tuned Triton"},
+    {"ssd step, f32 state", 256, 758, 712, "FlashInfer, tuned Triton"},
+};
+
+static void published_note(struct bench *b, json_t *row)
 {
-    enum { BLOCK = 1 << 16 };
-    static double v[BLOCK];
-    char *p = dev_alloc((size_t)(n * dtype_size(t)));
-    ref_normal(v, BLOCK, 1, 0, 1);
-    for (int64_t at = 0; at < n; at += BLOCK)
-        ref_put(p + at * dtype_size(t), t, v, n - at < BLOCK ? n - at : BLOCK);
-    return p;
-}
-static mat matrix(enum dtype t, int64_t rows, int64_t cols)
-{
-    return mat_make(numbers(t, rows * cols), t, rows, cols);
-}
-
-static double copy_rate;
-static void report(const char *name, double seconds, double bytes, double flops)
-{
-    printf("%-26s %10.1f us", name, seconds * 1e6);
-    if (flops > 0)
-        printf("  %8.1f GFLOP/s", flops / seconds * 1e-9);
-    if (bytes > 0)
-        printf("  %8.1f GB/s  %4.0f%% of copy", bytes / seconds * 1e-9, 100 * bytes / seconds / copy_rate);
-    printf("\n");
-    fflush(stdout);
-}
-
-/* The best of several runs of a statement, in seconds. */
-#define BEST(seconds, statement)                                                                                                           \
-    do {                                                                                                                                   \
-        double until = log_now() + 0.4;                                                                                                    \
-        (seconds) = INFINITY;                                                                                                              \
-        for (int run_ = 0; run_ < 3 || log_now() < until; run_++) {                                                                        \
-            dev_timer_start();                                                                                                             \
-            statement;                                                                                                                     \
-            double took_ = dev_timer_stop();                                                                                               \
-            (seconds) = run_ && took_ < (seconds) ? took_ : (seconds);                                                                     \
-        }                                                                                                                                  \
-    } while (0)
-
-static void memory(void)
-{
-    int64_t n = 64 << 20;
-    double s;
-    float *a = numbers(F32, n), *b = dev_alloc((size_t)n * sizeof *b);
-    double *sum = dev_alloc(sizeof *sum);
-    void *scratch = dev_alloc(sum_scratch());
-    BEST(s, dev_copy(b, a, (size_t)n * sizeof *a));
-    copy_rate = 8.0 * (double)n / s;
-    report("copy", s, 8.0 * (double)n, 0);
-    BEST(s, sumsq_add(sum, mat_make(a, F32, 1, n), scratch));
-    report("sumsq_add (reads only)", s, 4.0 * (double)n, 0);
-    dev_free(a);
-    dev_free(b);
-    dev_free(sum);
-    dev_free(scratch);
-}
-
-static void products(int64_t t, int64_t in, int64_t out)
-{
-    mat x = matrix(type, t, in), w = matrix(type, out, in), y = matrix(type, t, out), dw = matrix(F32, out, in);
-    double s, flops = 2.0 * (double)t * (double)in * (double)out;
-    char name[64];
-    printf("-- linear %lld x %lld -> %lld\n", (long long)t, (long long)in, (long long)out);
-    BEST(s, linear_fwd(y, x, w, (mat){0}));
-    report("linear_fwd", s, 0, flops);
-    BEST(s, linear_bwd_x(x, y, w, 0));
-    report("linear_bwd_x", s, 0, flops);
-    BEST(s, linear_bwd_w(dw, y, x));
-    report("linear_bwd_w", s, 0, flops);
-    for (int64_t b = 1; b <= 64; b *= 4) {
-        BEST(s, linear_step(mat_rows(y, 0, b), mat_rows(x, 0, b), w, (mat){0}));
-        snprintf(name, sizeof name, "linear_step %lld rows", (long long)b);
-        report(name, s, (double)(out * in * dtype_size(type)), 2.0 * (double)b * (double)(in * out));
-    }
-    dev_free(x.data);
-    dev_free(w.data);
-    dev_free(y.data);
-    dev_free(dw.data);
-}
-
-static void elementwise(int64_t t, int64_t width)
-{
-    int64_t inner = 2 * width, conv = inner + 256;
-    double e = (double)dtype_size(type), s, n = (double)(t * width);
-    printf("-- %lld tokens, width %lld, inner width %lld\n", (long long)t, (long long)width, (long long)inner);
-    mat x = matrix(F32, t, width), h = matrix(type, t, width), dx = matrix(F32, t, width);
-    float *w = numbers(F32, 4 * conv), *dw = numbers(F32, 4 * conv), *db = numbers(F32, conv),
-          *rstd = dev_alloc((size_t)t * 8 * sizeof *rstd);
-    void *scratch = dev_alloc(rmsnorm_scratch(t, inner) + gatenorm_scratch(t, inner) + conv_scratch(t, conv, 4));
-    BEST(s, rmsnorm_fwd(h, rstd, x, w, 1e-5f));
-    report("rmsnorm_fwd", s, n * (4 + e), 0);
-    BEST(s, rmsnorm_bwd(dx, dw, h, x, w, rstd, scratch));
-    report("rmsnorm_bwd", s, n * (12 + e), 0);
-    mat y = matrix(type, t, inner), z = matrix(type, t, inner), o = matrix(type, t, inner), dz = matrix(type, t, inner);
-    n = (double)(t * inner) * e;
-    BEST(s, gatenorm_fwd(o, rstd, y, z, w, 1, 1e-5f));
-    report("gatenorm_fwd", s, 3 * n, 0);
-    BEST(s, gatenorm_bwd(o, dz, dw, o, y, z, w, rstd, 1, scratch));
-    report("gatenorm_bwd", s, 5 * n, 0);
-    mat cx = matrix(type, t, conv), cy = matrix(type, t, conv), cd = matrix(type, t, conv);
-    int32_t len = (int32_t)t;
-    struct ref_seqs q = ref_seqs_make(&len, 1, NULL, 256);
-    n = (double)(t * conv) * e;
-    BEST(s, conv_fwd(cy, cx, w, db, 4, q.dev, (struct state_view){0}));
-    report("conv_fwd", s, 2 * n, 0);
-    BEST(s, conv_bwd(cd, dw, db, cy, cx, w, db, 4, q.dev, scratch));
-    report("conv_bwd", s, 3 * n, 0);
-    ref_seqs_free(&q);
-    int64_t params = 16 << 20;
-    float *pw = numbers(F32, params), *m = dev_alloc((size_t)params * 4), *v = dev_alloc((size_t)params * 4), *g = numbers(F32, params);
-    struct step_stats stats = {.scale = 1}, *dev_stats = ref_dev(&stats, sizeof stats);
-    struct adamw a = {.lr = 1e-4f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .decay = 0.1f, .t = 1};
-    BEST(s, adamw_step(pw, NULL, m, v, g, F32, params, a, dev_stats));
-    report("adamw_step", s, 28.0 * (double)params, 0);
-    void *all[] = {x.data, h.data,  dx.data, w,       dw,      db, rstd, scratch, y.data, z.data,
-                   o.data, dz.data, cx.data, cy.data, cd.data, pw, m,    v,       g,      dev_stats};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        dev_free(all[i]);
-}
-
-static void vocabulary(int64_t rows, int64_t width, int64_t vocab)
-{
-    printf("-- vocabulary %lld, %lld rows\n", (long long)vocab, (long long)rows);
-    mat l = matrix(F32, rows, vocab), d = matrix(F32, rows, vocab), table = matrix(F32, vocab, width), y = matrix(F32, rows, width);
-    int32_t *ids = xmalloc((size_t)rows * sizeof *ids);
-    for (int64_t i = 0; i < rows; i++)
-        ids[i] = (int32_t)rng_below(1, 2, (uint64_t)i, (uint64_t)vocab);
-    int32_t *dev_ids = ref_dev(ids, (size_t)rows * sizeof *ids);
-    float *loss = dev_alloc((size_t)rows * sizeof *loss);
-    double s, n = (double)(rows * vocab);
-    BEST(s, xent_fwd_bwd((mat){.dtype = F32}, loss, l, dev_ids, NULL));
-    report("xent, loss only", s, 4 * n, 0);
-    BEST(s, xent_fwd_bwd(d, loss, l, dev_ids, NULL));
-    report("xent and gradient", s, 8 * n, 0);
-    void *scratch = dev_alloc(embed_scratch(rows, vocab) + sample_scratch(rows, vocab));
-    BEST(s, embed_fwd(y, table, dev_ids));
-    report("embed_fwd", s, 8.0 * (double)(rows * width), 0);
-    BEST(s, embed_bwd(table, y, dev_ids, scratch));
-    report("embed_bwd", s, 12.0 * (double)(rows * width), 0);
-    int64_t b = rows < 8 ? rows : 8;
-    struct sample_rows r = {dev_alloc((size_t)b * 8), dev_alloc((size_t)b * 8), dev_alloc((size_t)(b * (vocab + 31) / 32 + b) * 4),
-                            dev_alloc((size_t)b * 4)};
-    int32_t *token = dev_alloc((size_t)b * 4);
-    static const struct sampling how[] = {{.temperature = 0, .top_p = 1, .repetition_penalty = 1},
-                                          {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
-                                          {.temperature = 0.6f, .top_p = 0.95f, .repetition_penalty = 1.1f}};
-    static const char *const names[] = {"sample: greedy", "sample: whole", "sample: top-p 0.95"};
-    for (int i = 0; i < 3; i++) {
-        double best = INFINITY;
-        for (int run = 0; run < 20; run++) { /* the logits are overwritten */
-            mat few = mat_rows(d, 0, b);
-            mat_convert(few, mat_rows(l, 0, b));
-            dev_timer_start();
-            sample_step(token, few, how[i], r, scratch);
-            s = dev_timer_stop();
-            best = s < best ? s : best;
+    const struct bench_op *o = &b->op[b->n_op - 1];
+    for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
+        const struct published *p = &published[i];
+        if (p->tokens != b->tokens || strcmp(p->op, o->name) != 0)
+            continue;
+        double us = strstr(p->source, "TFLOP/s") ? o->flops / p->best * 1e-6 : p->best;
+        printf("  published, H100: %.1f us (%s), ours %.2fx", us, p->source, us * 1e-6 / o->seconds);
+        json_t *there = json_pack("{s:f, s:s}", "seconds", us * 1e-6, "source", p->source);
+        if (p->floor > 0) {
+            printf(", floor %.1f us", p->floor);
+            json_object_set_new(there, "floor_s", json_real(p->floor * 1e-6));
         }
-        report(names[i], best / (double)b, 0, 0);
+        json_object_set_new(row, "published_h100", there);
     }
-    printf("   (sampling: a sequence of a batch of %lld)\n", (long long)b);
-    void *all[] = {l.data, d.data, table.data, y.data, dev_ids, loss, scratch, (void *)r.stream, r.index, r.seen, (void *)r.slot, token};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        dev_free(all[i]);
-    free(ids);
+}
+
+/* The scan without what only the backward reads, and with other chunks than the model's. */
+static void scans(struct bench *b, struct bench_train *t)
+{
+    struct bench_layer v = bench_layer(t);
+    const struct model_config *c = v.c;
+    struct state_view zero = {0};
+    struct ssd_kept none = {0};
+    double n = (double)t->p.s.tokens, e = (double)dtype_size(t->shape.model.type);
+    for (bench_begin(b, "ssd fwd, inference", 0); bench_next(b);)
+        ssd_fwd(v.a.y, none, v.in, v.dims, t->p.s, zero, t->m.acts.scratch.ops);
+    bench_row(b, n * ssd_bytes(c, c->chunk, false, false, e), n * ssd_flops(c, c->chunk, false), 0);
+    for (int32_t chunk = 64; chunk <= 128; chunk *= 2) {
+        if (chunk == c->chunk)
+            continue;
+        char name[48];
+        int32_t len = (int32_t)t->p.s.tokens;
+        struct ref_seqs q = ref_seqs_make(&len, 1, NULL, chunk);
+        struct ssd_kept kept = v.a.ssd; /* dt and cum have room for any chunk */
+        kept.states = dev_alloc((size_t)(q.host.n_chunk * config_ssd_state(c)) * (size_t)e);
+        void *scratch = dev_alloc(ssd_scratch(v.dims, len, 1, chunk, true));
+        snprintf(name, sizeof name, "ssd fwd, training, chunk %d", chunk);
+        for (bench_begin(b, name, 0); bench_next(b);)
+            ssd_fwd(v.a.y, kept, v.in, v.dims, q.dev, zero, scratch);
+        bench_row(b, n * ssd_bytes(c, chunk, false, true, e), n * ssd_flops(c, chunk, false), 0);
+        if (b->filter) /* what the backward reads, should the forward not have been asked for */
+            ssd_fwd(v.a.y, kept, v.in, v.dims, q.dev, zero, scratch);
+        snprintf(name, sizeof name, "ssd bwd, chunk %d", chunk);
+        for (bench_begin(b, name, 0); bench_next(b);)
+            ssd_bwd(v.ssd, v.dg, kept, v.in, v.dims, q.dev, scratch);
+        bench_row(b, n * ssd_bytes(c, chunk, true, true, e), n * ssd_flops(c, chunk, true), 0);
+        dev_free(kept.states);
+        dev_free(scratch);
+        ref_seqs_free(&q);
+    }
+}
+
+/* The head with its loss over all tokens, from the pieces' times. */
+static void head_sum(struct bench *b, const struct bench_train *t)
+{
+    double seconds = 0, flops = 0;
+    int parts = 0;
+    for (int i = 0; i < b->n_op; i++)
+        if (strncmp(b->op[i].name, "head ", 5) == 0 || strcmp(b->op[i].name, "xent") == 0) {
+            seconds += b->op[i].seconds * b->op[i].calls;
+            flops += b->op[i].flops * b->op[i].calls;
+            parts++;
+        }
+    if (parts != 4) /* filtered */
+        return;
+    snprintf(b->name, sizeof b->name, "head and xent, all pieces");
+    b->wanted = true;
+    b->seconds = seconds;
+    const struct model_config *c = &t->shape.model.config;
+    bench_row(b, 3.0 * (double)(t->p.s.tokens * c->hidden * dtype_size(t->shape.model.type)), flops, 1);
+}
+
+/* A decode step's rows go through other slots at every call, so that small batches do not find their states in a cache. */
+static void steps(struct bench *b, struct bench_train *t, const char *model)
+{
+    enum { CALLS = 32 };
+    struct bench_layer v = bench_layer(t);
+    const struct model_config *c = v.c;
+    int64_t size = config_ssd_state(c), conv = config_conv_dim(c), past = (c->conv - 1) * conv;
+    double e = (double)dtype_size(t->shape.model.type), ssd_row = ssd_bytes(c, 1, false, false, e);
+    mat none = {0};
+    char name[48], title[128];
+    snprintf(title, sizeof title, "%s, decode steps, activations %s", model, ref_dtype_name(t->shape.model.type));
+    json_t *group = bench_group(b, title);
+    json_object_set_new(group, "model", json_string(model));
+    struct state_view convs = {bench_numbers(t->shape.model.type, SLOTS * past), (int)t->shape.model.type, past};
+    void *states[] = {[F32] = bench_numbers(F32, SLOTS * size), [BF16] = dev_supports(BF16) ? bench_numbers(BF16, SLOTS * size) : NULL};
+    int32_t len[SLOTS], slot[SLOTS];
+    for (int32_t i = 0; i < SLOTS; i++)
+        len[i] = 1;
+    for (int32_t rows = 1; rows <= SLOTS && rows <= t->p.s.tokens; rows = rows == 64 ? 256 : rows * 8) {
+        int32_t turns = SLOTS / rows < CALLS ? SLOTS / rows : CALLS, at = 0;
+        struct ref_seqs q[CALLS];
+        for (int32_t k = 0; k < turns; k++) {
+            for (int32_t i = 0; i < rows; i++)
+                slot[i] = k * rows + i;
+            q[k] = ref_seqs_make(len, rows, slot, c->chunk);
+        }
+        b->tokens = rows;
+        printf("  batch %d\n", rows);
+        for (enum dtype s = F32; s <= BF16; s++) {
+            if (!states[s])
+                continue;
+            struct state_view view = {states[s], (int)s, size};
+            struct ssd_in in = v.in;
+            in.x.rows = in.B.rows = in.C.rows = in.dt.rows = rows;
+            snprintf(name, sizeof name, "ssd step, %s state", ref_dtype_name(s));
+            for (bench_begin(b, name, CALLS); bench_next(b);)
+                ssd_step(mat_rows(v.a.y, 0, rows), in, v.dims, q[at++ % turns].dev, view);
+            bench_row(b, rows * (2.0 * (double)(size * dtype_size(s)) + ssd_row), 5.0 * rows * (double)size, 0);
+        }
+        for (bench_begin(b, "conv step", CALLS); bench_next(b);)
+            conv_step(mat_rows(v.a.conv, 0, rows), mat_rows(v.xBC, 0, rows), tensors_vec(t->m.w, P_CONV_W, 0),
+                      tensors_vec(t->m.w, P_CONV_B, 0), c->conv, q[at++ % turns].dev, convs);
+        bench_row(b, rows * e * (double)(2 * past + 2 * conv) + 4.0 * (double)((c->conv + 1) * conv), rows * 2.0 * (double)(c->conv * conv),
+                  0);
+        struct {
+            const char *name;
+            mat y, x, w;
+        } product[] = {{"in_proj step", v.a.proj, v.a.h, tensors_mat(t->m.w, P_IN_PROJ, 0)},
+                       {"out_proj step", mat_rows(t->m.acts.x_out, 0, rows), v.a.g, tensors_mat(t->m.w, P_OUT_PROJ, 0)},
+                       {"head step", t->m.acts.logits, t->m.acts.h, tensors_head(t->m.w)}};
+        for (int i = 0; i < 3 && rows <= t->m.acts.logits.rows; i++) {
+            mat y = mat_rows(product[i].y, 0, rows), x = mat_rows(product[i].x, 0, rows), w = product[i].w;
+            for (bench_begin(b, product[i].name, 8); bench_next(b);)
+                linear_step(y, x, w, none);
+            bench_row(b, product_bytes(rows, (double)w.cols, (double)w.rows, e, e, (double)dtype_size(y.dtype)),
+                      2.0 * rows * (double)(w.cols * w.rows), 0);
+        }
+        for (int32_t k = 0; k < turns; k++)
+            ref_seqs_free(&q[k]);
+    }
+    dev_free(convs.data);
+    dev_free(states[F32]);
+    dev_free(states[BF16]);
+}
+
+static void model(struct bench *b, const char *name, const int64_t *tokens, int n)
+{
+    struct model_config c = bench_config(name);
+    struct memory_shape shape = {.model = {.type = b->type, .residual = F32, .kept_layers = 1}, .gradients = F32};
+    struct bench_train t;
+    struct step_stats stats;
+    c.layers = 1;
+    b->note = strcmp(dev_backend(), "cuda") == 0 && strcmp(name, "mamba-codestral-7b") == 0 ? published_note : NULL;
+    if (!bench_train_open(&t, &c, shape, tokens[n - 1], tokens[n - 1]))
+        return;
+    for (int i = 0; i < n; i++) {
+        char title[128];
+        snprintf(title, sizeof title, "%s, T = %lld, chunk %d, activations %s, residual f32", name, (long long)tokens[i], c.chunk,
+                 ref_dtype_name(b->type));
+        json_t *group = bench_group(b, title);
+        json_object_set_new(group, "model", json_string(name));
+        json_object_set_new(group, "tokens", json_integer(tokens[i]));
+        b->tokens = tokens[i];
+        bench_train_pass(&t, tokens[i], tokens[i]);
+        bench_train_step(&t, &stats);
+        bench_block_ops(b, &t);
+        scans(b, &t);
+        bench_ends_ops(b, &t);
+        head_sum(b, &t);
+        if (i == 0)
+            bench_optim_ops(b, &t);
+    }
+    steps(b, &t, name);
+    bench_train_close(&t);
 }
 
 int main(int argc, char **argv)
 {
-    int64_t tokens = argc > 1 ? atoll(argv[1]) : 2048, width = argc > 2 ? atoll(argv[2]) : 768, vocab = argc > 3 ? atoll(argv[3]) : 50288;
-    if (tokens < 64 || width < 8 || vocab < 8) {
-        fprintf(stderr, "usage: bench_ops [TOKENS (64 or more) WIDTH VOCAB]\n");
-        return 2;
+    static const int64_t small[] = {4096}, middle[] = {2048}, large[] = {2048, PUBLISHED_TOKENS, 20480};
+    struct bench b;
+    bench_open(&b, argc, argv, "bench_ops: time of each op beside the measured rates of memory and matrix products");
+    b.filter = b.set.only;
+    if (b.set.model) {
+        int64_t tokens = b.set.tokens > 0 ? b.set.tokens : middle[0];
+        model(&b, b.set.model, &tokens, 1);
+    } else if (strcmp(dev_backend(), "cpu") == 0) {
+        model(&b, "demo", small, 1);
+        model(&b, "mamba2-130m", middle, 1);
+    } else {
+        model(&b, "mamba-codestral-7b", large, 3);
     }
-    ref_device();
-    type = dev_supports(BF16) ? BF16 : F32;
-    printf("%s, activations %s\n", dev_describe(), ref_dtype_name(type));
-    memory();
-    products(tokens, width, 4 * width + 280);
-    products(tokens, 2 * width, width);
-    elementwise(tokens, width);
-    vocabulary(tokens < 512 ? tokens : 512, width, vocab);
-    return 0;
+    return bench_close(&b, "bench_ops");
 }
