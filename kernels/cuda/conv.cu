@@ -26,12 +26,25 @@ static __device__ __forceinline__ int32_t find_doc(const int32_t *start, int32_t
 template <int K, int V>
 static __device__ __forceinline__ void load_weights(float (&wk)[K][V], float (&bias)[V], const float *w, const float *b, int64_t c)
 {
+    bool whole = K == 4 && (uintptr_t)w % 16 == 0; /* a channel's taps in one access: a fourth of the requests */
 #pragma unroll
     for (int v = 0; v < V; v++) {
         bias[v] = b[c + v];
+        float tap[K];
+        if (whole) {
+            float four[4];
+            vec_read<float, 4>(four, w + (c + v) * K);
+#pragma unroll
+            for (int k = 0; k < K; k++)
+                tap[k] = four[k];
+        } else {
+#pragma unroll
+            for (int k = 0; k < K; k++)
+                tap[k] = w[(c + v) * K + k];
+        }
 #pragma unroll
         for (int k = 0; k < K; k++)
-            wk[k][v] = w[(c + v) * K + k];
+            wk[k][v] = tap[k];
     }
 }
 

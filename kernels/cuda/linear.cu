@@ -78,6 +78,8 @@ static void choose(struct algo *a, cublasLtMatmulDesc_t op, cublasLtMatrixLayout
     cublasLtMatmulHeuristicResult_t result;
     int found = 0;
     cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle, op, la, lb, lc, ld, pref, 1, &result, &found);
+    if (status == CUBLAS_STATUS_SUCCESS && found > 0)
+        status = result.state;
     if (status != CUBLAS_STATUS_SUCCESS || found == 0)
         die("cublasLt has no algorithm for a %s product of %lld x %lld x %lld (leading dimensions %lld, %lld, %lld): %s",
             p->in_type == F32 ? "f32" : "bf16", (long long)p->m, (long long)p->n, (long long)p->k, (long long)p->lda, (long long)p->ldb,
