@@ -89,7 +89,7 @@ demo: all
 	scripts/run_demo.sh
 
 bench: $(addprefix $(BUILD)/tests/,$(BENCHES))
-	@set -e; for b in $^; do echo "== $$b"; $$b; done
+	@set -e; for b in $^; do echo "== $$b"; $$b --json $(BUILD)/$$(basename $$b).json; done
 
 help:
 	@echo 'make                 the programs, CPU build:    build/cpu/{prepare,train,export,generate,score}'
@@ -98,7 +98,7 @@ help:
 	@echo 'make check           who includes whom, headers alone, clang-format, cppcheck'
 	@echo 'make asan            every test under the address, leak and undefined-behaviour sanitizers'
 	@echo 'make tests           build the test and bench programs only'
-	@echo 'make bench           build and run the benchmarks'
+	@echo 'make bench           build and run the benchmarks: tables, and BUILD/bench_*.json'
 	@echo 'make demo            prepare, train, export, generate and score on a small example'
 	@echo 'make clean           remove build/'
 	@echo 'Variables: BACKEND=cpu|cuda  BUILD=folder  ARCH=native (for -march)  CC CXX NVCC CFLAGS LDFLAGS'

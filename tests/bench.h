@@ -69,14 +69,14 @@ struct bench {
     struct dev_graph graph;
 };
 
-/* Starts timing an op. inner: calls in one recorded list (dev_graph), for ops so short that their launch would count; 0: as many as make
- * some milliseconds, launched one by one. */
+/* Starts timing an op. inner: calls in one recorded list (dev_graph), for ops so short that a GPU's launches would count; 0: as many as
+ * make some milliseconds, launched one by one (so always on the CPU). */
 static inline void bench_begin(struct bench *b, const char *name, int inner)
 {
     snprintf(b->name, sizeof b->name, "%s", name);
     b->wanted = !b->filter || strstr(name, b->filter);
-    b->recorded = inner > 0;
-    b->inner = inner > 0 ? inner : 1;
+    b->recorded = inner > 0 && strcmp(dev_backend(), "cpu") != 0;
+    b->inner = b->recorded ? inner : 1;
     b->running = b->issuing = false;
     b->left = b->batch = b->n = 0;
     b->graph = (struct dev_graph){0};

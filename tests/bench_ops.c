@@ -150,7 +150,7 @@ static void steps(struct bench *b, struct bench_train *t, const char *model)
     int32_t len[SLOTS], slot[SLOTS];
     for (int32_t i = 0; i < SLOTS; i++)
         len[i] = 1;
-    for (int32_t rows = 1; rows <= SLOTS && rows <= t->p.s.tokens; rows = rows == 64 ? 256 : rows * 8) {
+    for (int32_t rows = 1; rows <= SLOTS && rows <= t->p.s.tokens && rows <= t->m.acts.logits.rows; rows = rows == 64 ? 256 : rows * 8) {
         int32_t turns = SLOTS / rows < CALLS ? SLOTS / rows : CALLS, at = 0;
         struct ref_seqs q[CALLS];
         for (int32_t k = 0; k < turns; k++) {
@@ -182,7 +182,7 @@ static void steps(struct bench *b, struct bench_train *t, const char *model)
         } product[] = {{"in_proj step", v.a.proj, v.a.h, tensors_mat(t->m.w, P_IN_PROJ, 0)},
                        {"out_proj step", mat_rows(t->m.acts.x_out, 0, rows), v.a.g, tensors_mat(t->m.w, P_OUT_PROJ, 0)},
                        {"head step", t->m.acts.logits, t->m.acts.h, tensors_head(t->m.w)}};
-        for (int i = 0; i < 3 && rows <= t->m.acts.logits.rows; i++) {
+        for (int i = 0; i < 3 && rows <= 64; i++) {
             mat y = mat_rows(product[i].y, 0, rows), x = mat_rows(product[i].x, 0, rows), w = product[i].w;
             for (bench_begin(b, product[i].name, 8); bench_next(b);)
                 linear_step(y, x, w, none);
