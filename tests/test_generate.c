@@ -110,7 +110,7 @@ static void batches_and_order(void)
     write_ids_prompts("many.jsonl", 11, false);
     write_ids_prompts("back.jsonl", 11, true);
 #define SAMPLED                                                                                                                            \
-    "generate --model bare --samples 3 --max-new-tokens 30 --temperature 1 --top-p 0.95 --repetition-penalty 1.1 --prompt-logprobs"
+    "generate --model bare --dtype f32 --samples 3 --max-new-tokens 30 --temperature 1 --top-p 0.95 --repetition-penalty 1.1 --prompt-logprobs"
     ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b1.jsonl --batch 1"));
     ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b5.jsonl --batch 5"));
     ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b8.jsonl --batch=8"));
