@@ -236,6 +236,65 @@ static void long_prompt(void)
     model_free(m);
 }
 
+/* The token at which the sum of probabilities, largest first, passes u; -1: too near to two tokens' border to tell. */
+static int32_t inverse_transform(const float *logits, int64_t vocab, double temperature, double u)
+{
+    double top = -INFINITY, sum = 0, below = 0;
+    for (int64_t v = 0; v < vocab; v++)
+        top = fmax(top, logits[v] / temperature);
+    for (int64_t v = 0; v < vocab; v++)
+        sum += exp(logits[v] / temperature - top);
+    char *used = xcalloc((size_t)vocab, 1);
+    int32_t token = -1;
+    for (int64_t k = 0; k < vocab && token < 0; k++) {
+        int64_t best = -1;
+        for (int64_t v = 0; v < vocab; v++)
+            if (!used[v] && (best < 0 || logits[v] > logits[best]))
+                best = v;
+        used[best] = 1;
+        double p = exp(logits[best] / temperature - top) / sum;
+        if (fabs(below + p - u) < 1e-4)
+            break;
+        below += p;
+        token = u < below ? (int32_t)best : -1;
+    }
+    free(used);
+    return token;
+}
+
+/* Draws are a function of seed, stream and place. */
+static void draws(void)
+{
+    enum { N = 20, NEW = 80 };
+    struct model *m = model_new(small_config(1, false), N + NEW, F32, 11);
+    save_model(dir, &m->c, m->w);
+    struct engine_settings s = {
+        .slots = 2, .max_prompt = N, .sampling = {.temperature = 1.5f, .top_p = 1, .repetition_penalty = 1, .seed = 12345678901}};
+    struct engine *g = engine_new(s);
+    float *logits = xmalloc(sizeof(float) * (N + NEW) * (size_t)m->c.vocab);
+    int32_t ids[N + NEW], told = 0;
+    random_ids(ids, N, m->c.vocab, 12);
+    check(engine_prefill(g, ids, N, NULL));
+    engine_fork(g, 99);
+    int32_t slot = engine_fork(g, 1ull << 40);
+    for (int i = 0; i < NEW; i++) {
+        check_int(engine_step(g), -1);
+        ids[N + i] = engine_seq(g, slot)->token;
+    }
+    state_zero(m->state, 0);
+    run_piece(m, ids, N + NEW, logits);
+    for (int i = 0; i < NEW; i++) {
+        double u = rng_uniform(s.sampling.seed, 1ull << 40, (uint64_t)i);
+        int32_t want = inverse_transform(logits + (N + i - 1) * m->c.vocab, m->c.vocab, 1.5, u);
+        check_msg(want < 0 || want == ids[N + i], "token %d: drew %d, not %d", i, ids[N + i], want);
+        told += want >= 0;
+    }
+    check_msg(told > NEW / 2, "%d of %d", told, NEW);
+    free(logits);
+    engine_close(g);
+    model_free(m);
+}
+
 enum { PROMPTS = 12, DRAWN = 60 };
 struct plan { /* a sequence of the next test */
     int32_t prompt[40], n;
@@ -271,8 +330,8 @@ static void slots_come_and_go(void)
           memcmp(plan[6].want, plan[7].want, sizeof(int32_t)));
     engine_close(alone);
 
-    static const int32_t batches[] = {2, 5, 8};
-    for (int b = 0; b < 3; b++) {
+    static const int32_t batches[] = {2, 5, 8, 16}; /* of 16, up to three rows of a step run on free slots */
+    for (int b = 0; b < 4; b++) {
         s.slots = batches[b];
         struct engine *g = engine_new(s);
         int64_t allocations = dev_alloc_count();
@@ -454,6 +513,7 @@ static const struct test tests[] = {
     {"bf16 states are close to f32", bf16_state},
     {"greedy decoding is the argmax of whole passes", greedy_is_argmax_of_whole_passes},
     {"a long prompt's pieces give the log-probabilities of one pass", long_prompt},
+    {"draws are a function of seed, stream and place", draws},
     {"a sequence does not depend on its slot and its mates", slots_come_and_go},
     {"slots as memory allows", memory_is_kept},
     {"logits that are not finite are told", not_finite},
