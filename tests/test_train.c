@@ -463,9 +463,9 @@ static void test_plan(void)
     run_settings("plan", NULL);
     run_write_config(run_path("plan-model.json"), &c);
     run_write_tok(run_path("plan.tok"), 40, 1024, 4096, 9);
-    char *edits = xprintf("{\"model\": {\"config\": \"%s\"}, \"batch\": {\"rows\": 2, \"micro_rows\": 2}, \"checkpoint\": {\"compress\": "
-                          "\"zstd\"}, \"phases\": [{\"name\": \"p\", \"seq_len\": 1024, \"steps\": 2, \"data\": [{\"path\": \"%s\"}]}]}",
-                          run_path("plan-model.json"), run_path("plan.tok"));
+    char *edits = xprintf(
+        "{\"model\": {\"config\": \"%s\"}, \"batch\": {\"rows\": 2, \"micro_rows\": 2}, \"phases\": [{\"name\": \"p\", \"seq_len\": 1024, \"steps\": 2, \"data\": [{\"path\": \"%s\"}]}]}",
+        run_path("plan-model.json"), run_path("plan.tok"));
     char *text, *config = run_settings("plan", edits);
     static const char *const ways[] = {"--recompute=none", "--recompute=full"};
     for (int i = 0; i < 2; i++) {
