@@ -16,7 +16,7 @@ struct sampling {
     float temperature;        /* 0: greedy (after the penalty) */
     float top_p;              /* in (0, 1]; 1: off */
     int32_t top_k;            /* 0: off */
-    float repetition_penalty; /* 1: off; logits of tokens seen: divided if positive, multiplied if negative */
+    float repetition_penalty; /* 1: off; logits of tokens seen: divided if positive, multiplied if negative, in f32 */
     uint64_t seed;
 };
 struct sample_rows {        /* on the device, one entry a row */

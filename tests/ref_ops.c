@@ -112,7 +112,8 @@ int64_t ref_sample_probs(double *p, int32_t *order, double *logits, const bool *
 {
     for (int64_t i = 0; i < v; i++) {
         if (seen && seen[i])
-            logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+            logits[i] =
+                logits[i] > 0 ? (float)logits[i] / (float)penalty : (float)logits[i] * (float)penalty; /* float: ties are made here */
         logits[i] /= temperature;
         order[i] = (int32_t)i;
     }

@@ -64,6 +64,7 @@ void ref_ssd_bwd(struct ref_ssd_grad o, const double *dy, const struct ref_ssd *
     memset(o.ddt_bias, 0, (size_t)H * sizeof(double));
     memset(o.dA_log, 0, (size_t)H * sizeof(double));
     memset(o.dD, 0, (size_t)H * sizeof(double));
+    memset(o.size, 0, 3 * sizeof(double));
     double *dS = xmalloc((size_t)PN * sizeof(double));
     for (int32_t doc = 0; doc < in->n; row += in->len[doc++])
         for (int h = 0; h < H; h++) {
@@ -76,7 +77,7 @@ void ref_ssd_bwd(struct ref_ssd_grad o, const double *dy, const struct ref_ssd *
                 const double v = in->dt[t * H + h] + in->dt_bias[h], dt = softplus(v), a = exp(-A * dt);
                 const double *B = in->B + (t * G + g) * N, *C = in->C + (t * G + g) * N;
                 const double *before = S + (t - row) * PN, *after = before + PN;
-                double *dB = o.dB + (t * G + g) * N, *dC = o.dC + (t * G + g) * N, ddt = 0, da = 0;
+                double *dB = o.dB + (t * G + g) * N, *dC = o.dC + (t * G + g) * N, ddt = 0, da = 0, dD = 0;
                 for (int64_t p = 0; p < P; p++) {
                     const double x = in->x[(t * H + h) * P + p], d = dy[(t * H + h) * P + p];
                     double du = 0;
@@ -89,15 +90,21 @@ void ref_ssd_bwd(struct ref_ssd_grad o, const double *dy, const struct ref_ssd *
                         dS[p * N + n] = a * s;
                     }
                     o.dx[(t * H + h) * P + p] = dt * du + in->D[h] * d;
-                    o.dD[h] += d * x;
+                    dD += d * x;
                     ddt += x * du;
                 }
                 ddt -= da * a * A;
-                o.dA_log[h] -= da * a * A * dt;
-                o.ddt[t * H + h] = ddt / (1 + exp(-v));
-                o.ddt_bias[h] += o.ddt[t * H + h];
+                const double terms[3] = {ddt / (1 + exp(-v)), -da * a * A * dt, dD};
+                o.ddt[t * H + h] = terms[0];
+                o.ddt_bias[h] += terms[0];
+                o.dA_log[h] += terms[1];
+                o.dD[h] += terms[2];
+                for (int k = 0; k < 3; k++)
+                    o.size[k] += terms[k] * terms[k];
             }
             free(S);
         }
+    for (int k = 0; k < 3; k++)
+        o.size[k] = sqrt(o.size[k]);
     free(dS);
 }

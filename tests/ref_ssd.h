@@ -16,6 +16,8 @@ struct ref_ssd {
 struct ref_ssd_grad {
     double *dx, *dB, *dC, *ddt;     /* written; as the inputs */
     double *ddt_bias, *dA_log, *dD; /* [H] written */
+    double
+        *size; /* [3] the norm, over heads and tokens, of what those three add up: what their errors are measured by where terms cancel */
 };
 
 /* y [T, H*P]; final [n, H, P, N] or NULL. */

@@ -28,6 +28,7 @@ enum { Y, STATE, DX, DB, DC, DDT, DDT_BIAS, DA_LOG, DD, N_OUT };
 static const char *const out_name[N_OUT] = {"y", "state", "dx", "dB", "dC", "ddt", "ddt_bias", "dA_log", "dD"};
 struct result {
     double *v[N_OUT];
+    double size[3]; /* of the reference: the norm of the terms of DDT_BIAS, DA_LOG, DD */
 };
 
 static inline int64_t state_size(struct ssd_dims d)
@@ -195,10 +196,17 @@ static inline struct result reference(const struct problem *p)
                          .D = p->D.v,
                          .state = p->state};
     ref_ssd_fwd(r.v[Y], p->state ? r.v[STATE] : NULL, &in);
-    ref_ssd_bwd((struct ref_ssd_grad){r.v[DX], r.v[DB], r.v[DC], r.v[DDT], r.v[DDT_BIAS], r.v[DA_LOG], r.v[DD]}, p->dy.v, &in);
+    ref_ssd_bwd((struct ref_ssd_grad){r.v[DX], r.v[DB], r.v[DC], r.v[DDT], r.v[DDT_BIAS], r.v[DA_LOG], r.v[DD], r.size}, p->dy.v, &in);
     return r;
 }
 
+static inline double ref_norm(const double *v, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += v[i] * v[i];
+    return sqrt(sum);
+}
 /* Relative, but what has decayed below float32's range may be zero. */
 static inline double error(const double *got, const double *want, int64_t n)
 {
@@ -222,6 +230,8 @@ static inline void against_reference(const struct problem *p)
     for (int k = 0; k < N_OUT; k++)
         if (got.v[k]) {
             double e = error(got.v[k], want.v[k], out_size(p, k));
+            if (p->t == BF16 && k >= DDT_BIAS) /* terms rounded to bf16 may cancel: their sum is no better than they are */
+                e *= ref_norm(want.v[k], out_size(p, k)) / fmax(ref_norm(want.v[k], out_size(p, k)), want.size[k - DDT_BIAS]);
             check_msg(e <= tolerance(p, k), "%s off by %.3g: %s, H %d P %d G %d N %d chunk %d, %d documents, first %d, %s state",
                       out_name[k], e, ref_dtype_name(p->t), p->d.heads, p->d.headdim, p->d.groups, p->d.state, p->chunk, p->n, p->len[0],
                       p->state ? ref_dtype_name(p->state_t) : "no");

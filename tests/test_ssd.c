@@ -69,6 +69,8 @@ static void packed_rows(void)
 {
     for (int state = 0; state < 2; state++) {
         one((struct ssd_dims){4, 16, 2, 64}, 64, (int32_t[]){1, 63, 1, 1, 65, 2, 127, 64, 129, 1}, 10, state, F32, USUAL);
+        one((struct ssd_dims){4, 64, 2, 128}, 64, (int32_t[]){1, 63, 65, 2, 127, 64, 129, 1}, 8, state, F32, USUAL);
+        one((struct ssd_dims){6, 64, 2, 64}, 256, (int32_t[]){257, 1, 300, 5}, 4, state, BF16, USUAL);
         one((struct ssd_dims){2, 64, 1, 16}, 16, (int32_t[]){17, 1, 255, 16, 2}, 5, state, F32, USUAL);
         one((struct ssd_dims){8, 16, 8, 16}, 128, (int32_t[]){257, 1, 128, 1}, 4, state, BF16, USUAL);
     }
@@ -95,10 +97,6 @@ static void decay_speeds(void)
 /* Sizes that are no multiple of a vector. */
 static void odd_sizes(void)
 {
-    if (strcmp(dev_backend(), "cpu") != 0) {
-        test_skip("the GPU takes head sizes and states of whole tiles");
-        return;
-    }
     one((struct ssd_dims){3, 5, 1, 7}, 16, (int32_t[]){35, 1}, 2, true, F32, USUAL);
     one((struct ssd_dims){4, 24, 2, 20}, 24, (int32_t[]){60, 25}, 2, false, F32, USUAL);
 }
