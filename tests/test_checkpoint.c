@@ -58,6 +58,7 @@ static void test_kept(void)
     check(checkpoint_newest(run_path("base"), &newest, &e));
     check_str(newest, run_path("base/step_000012"));
     check(checkpoint_verify(newest, &e) && checkpoint_is(newest) && !checkpoint_is(run_path("base")));
+    free(newest);
     check(checkpoint_newest(run_path("no run"), &newest, &e) && !newest);
     free(latest);
 

@@ -442,7 +442,7 @@ static void test_bf16(void)
         return;
     }
     for (int m = 0; m < MODELS; m++) {
-        char *tok = xstrdup(run_path("bf16-%d.tok", m)), name[16];
+        char *tok = xstrdup(run_path("bf16-%d.tok", m)), name[32];
         snprintf(name, sizeof name, "bf16-%d", m);
         write_tok(m, tok);
         train_golden(m, name, tok, "bf16", "auto", 2);

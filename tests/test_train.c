@@ -444,6 +444,13 @@ static double plan_total(const char *text)
     return line ? strtod(line + strlen("\n  in all "), NULL) : NAN;
 }
 
+/* The memory of a process under the sanitizers is mostly theirs. */
+#ifdef __SANITIZE_ADDRESS__
+enum { OWN_MEMORY = 0 };
+#else
+enum { OWN_MEMORY = 1 };
+#endif
+
 /* What --plan says is what the process takes, within 2%; on a GPU that the plan is printed is all that is looked at here. */
 static void test_plan(void)
 {
@@ -460,7 +467,7 @@ static void test_plan(void)
                              .bos = -1,
                              .eos = -1,
                              .pad = -1};
-    run_settings("plan", NULL);
+    free(run_settings("plan", NULL)); /* makes the folder */
     run_write_config(run_path("plan-model.json"), &c);
     run_write_tok(run_path("plan.tok"), 40, 1024, 4096, 9);
     char *edits = xprintf(
@@ -477,14 +484,14 @@ static void test_plan(void)
         free(text);
         check(plan > 1e8 && plan < 1e9);
         check_int(run_train_limited(&text, &peak, 0, config, (const char *const[]){ways[i], NULL}), 0);
-        if (!strcmp(dev_backend(), "cpu")) {
+        if (OWN_MEMORY && !strcmp(dev_backend(), "cpu")) {
             fprintf(stderr, "          %s: %.1f MiB planned, %.1f MiB taken\n", ways[i], plan / 1048576, (double)peak / 1048576);
             check_msg(fabs((double)peak / plan - 1) < 0.02, "%s", text);
         }
         free(text);
         /* Going on from the checkpoint takes no more. */
         check_int(run_train_limited(&text, &peak, 0, config, (const char *const[]){ways[i], "--phases.0.steps=3", NULL}), 0);
-        if (!strcmp(dev_backend(), "cpu")) {
+        if (OWN_MEMORY && !strcmp(dev_backend(), "cpu")) {
             fprintf(stderr, "          resumed: %.1f MiB taken\n", (double)peak / 1048576);
             check_msg((double)peak / plan < 1.02, "%s", text);
         }
