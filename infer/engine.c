@@ -72,8 +72,8 @@ static void layout(struct engine *g, struct arena *mem)
                                 .max_tokens = g->max_piece > slots ? g->max_piece : slots,
                                 .max_docs = 1,
                                 .logit_rows = (int32_t)slots};
-    if (s->logprobs && model_logit_rows(c, g->max_piece) > slots)
-        shape.logit_rows = model_logit_rows(c, g->max_piece);
+    if (s->logprobs && model_logit_rows(c, s->type, g->max_piece) > slots)
+        shape.logit_rows = model_logit_rows(c, s->type, g->max_piece);
 
     g->weights = (struct tensors){&g->table, s->type, arena_take(mem, (size_t)g->table.bytes[s->type])};
     g->memory.weights = (int64_t)mem->used;

@@ -49,7 +49,7 @@ static const struct conf_field table[] = {
      AT(dtype),
      .choices = dtype_names,
      .def = NAN,
-     .help = "type of the weights in memory; not given: bf16 where the backend computes in it"},
+     .help = "type of the weights in memory; not given: config.json's torch_dtype, or f32 where the backend has no bf16"},
     {.key = "state_dtype", .type = CONF_CHOICE, AT(state_dtype), .choices = dtype_names, .str_def = "f32", .help = "type of the states"},
     {.key = "batch",
      .type = CONF_INT,
@@ -94,9 +94,9 @@ static bool open_model(const struct options *o, struct model_config *c, struct t
     return true;
 }
 
-static bool choose_types(const struct options *o, struct engine_settings *s, struct err *e)
+static bool choose_types(const struct options *o, const struct model_config *c, struct engine_settings *s, struct err *e)
 {
-    s->type = o->dtype < 0 ? (dev_supports(BF16) ? BF16 : F32) : (enum dtype)o->dtype;
+    s->type = o->dtype >= 0 ? (enum dtype)o->dtype : dev_supports(c->type) ? c->type : F32;
     s->state_type = (enum dtype)o->state_dtype;
     return dev_supports(s->type) ||
            err_set(e, "--dtype bf16: the %s backend computes in f32 only; leave --dtype out, or build with make BACKEND=cuda",
@@ -130,7 +130,7 @@ static bool answer_all(const struct options *o, const struct model_config *c, co
                                              .repetition_penalty = (float)o->repetition_penalty,
                                              .seed = (uint64_t)o->seed}};
     struct engine *g;
-    if (!choose_types(o, &s, e) || !engine_open(&g, c, o->model, &s, e))
+    if (!choose_types(o, c, &s, e) || !engine_open(&g, c, o->model, &s, e))
         return false;
     struct engine_memory m = engine_memory(g);
     log_line("%d of up to %d sequences at a time in %.3f GiB: weights %.3f (%s), states %.3f (%s), working memory %.3f, libraries %.3f",

@@ -94,6 +94,8 @@ static bool read_config(struct model_config *c, const json_t *o, char *note, siz
     c->bos = (int32_t)bos;
     c->eos = (int32_t)eos;
     c->pad = (int32_t)pad;
+    const char *dtype = json_string_value(json_object_get(o, json_object_get(o, "torch_dtype") ? "torch_dtype" : "dtype"));
+    c->type = dtype && strcmp(dtype, "float32") ? BF16 : F32;
     if (c->heads % c->groups)
         return err_set(e, "\"num_heads\" (%d) must be a multiple of \"n_groups\" (%d)", c->heads, c->groups);
     if (json_object_get(o, "expand")) {
@@ -126,14 +128,14 @@ bool config_load(struct model_config *c, const char *path, char *note, size_t n,
     return ok;
 }
 
-json_t *config_json(const struct model_config *c, const char *torch_dtype)
+json_t *config_json(const struct model_config *c)
 {
     json_t *o = json_pack("{s:[s], s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:i, s:f, s:b, s:b, s:s, s:b, s:b, s:b, s:s}",
                           "architectures", "Mamba2ForCausalLM", "model_type", "mamba2", "vocab_size", (json_int_t)c->vocab, "hidden_size",
                           (json_int_t)c->hidden, "num_hidden_layers", c->layers, "num_heads", c->heads, "head_dim", c->headdim, "n_groups",
                           c->groups, "state_size", c->state, "conv_kernel", c->conv, "tie_word_embeddings", c->tied, "chunk_size", c->chunk,
                           "layer_norm_epsilon", c->eps, "use_bias", 0, "use_conv_bias", 1, "hidden_act", "silu", "residual_in_fp32", 1,
-                          "rms_norm", 1, "norm_before_gate", 0, "torch_dtype", torch_dtype);
+                          "rms_norm", 1, "norm_before_gate", 0, "torch_dtype", c->type == BF16 ? "bfloat16" : "float32");
     must(o);
     if (config_inner(c) % c->hidden == 0)
         json_object_set_new(o, "expand", json_integer(config_inner(c) / c->hidden));

@@ -2,6 +2,7 @@
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
 #include "core/err.h"
+#include "kernels/mat.h"
 #include <jansson.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ struct model_config {
     double eps;            /* layer_norm_epsilon */
     bool tied;             /* tie_word_embeddings: the head is the embedding table */
     int32_t bos, eos, pad; /* token ids, -1: none */
+    enum dtype type;       /* torch_dtype: what the model is meant to compute in, F32 or (also for float16) BF16 */
 };
 
 static inline int64_t config_inner(const struct model_config *c)
@@ -44,5 +46,5 @@ static inline int64_t config_ssd_state(const struct model_config *c)
  * says which, or is empty. A shape or setting that this model does not have is refused by name. */
 bool config_load(struct model_config *c, const char *path, char *note, size_t n, struct err *e);
 /* config.json for transformers and for config_load(). The caller json_decref()s. */
-json_t *config_json(const struct model_config *c, const char *torch_dtype);
+json_t *config_json(const struct model_config *c);
 #endif

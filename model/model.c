@@ -98,9 +98,9 @@ void acts_layout(struct acts *a, struct arena *mem, const struct model_shape *sh
     a->scratch.dproj = take(mem, sh->type, t, config_proj_dim(c));
 }
 
-int32_t model_logit_rows(const struct model_config *c, int64_t max_tokens)
+int32_t model_logit_rows(const struct model_config *c, enum dtype type, int64_t max_tokens)
 {
-    int64_t rows = ((int64_t)64 << 20) / (4 * c->vocab) / 64 * 64;
+    int64_t rows = type == BF16 ? 4096 : ((int64_t)64 << 20) / (4 * c->vocab) / 64 * 64;
     if (rows < 64)
         rows = 64;
     return (int32_t)(rows < max_tokens ? rows : max_tokens);

@@ -41,8 +41,9 @@ struct acts {
 };
 /* Lays out the pass's memory; run once to measure and once to place. layer is the caller's array of config.layers entries (host). */
 void acts_layout(struct acts *a, struct arena *mem, const struct model_shape *shape, struct block_acts *layer);
-/* Rows of logits at a time that keep the piece near 64 MiB. */
-int32_t model_logit_rows(const struct model_config *c, int64_t max_tokens);
+/* Rows of logits at a time. Every piece reads and writes the head's gradient once: on a GPU (bf16) that asks for thousands of rows; in f32
+ * the piece stays near 64 MiB. */
+int32_t model_logit_rows(const struct model_config *c, enum dtype type, int64_t max_tokens);
 
 /* p: device pointers (pass_on). Leaves the normed last hidden states in a->h. */
 void model_forward(struct acts *a, struct tensors w, const struct pass *p, struct model_state state);

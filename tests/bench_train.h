@@ -81,7 +81,7 @@ static inline bool bench_train_open(struct bench_train *t, const struct model_co
     t->shape.model.train = true;
     t->shape.model.max_tokens = tokens;
     t->shape.model.max_docs = (int32_t)((tokens + row - 1) / row);
-    t->shape.model.logit_rows = model_logit_rows(c, tokens);
+    t->shape.model.logit_rows = model_logit_rows(c, shape.model.type, tokens);
     params_plan(&t->table, c);
     t->library = (double)dev_library_bytes();
     size_t free_bytes, total_bytes;

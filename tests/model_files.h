@@ -54,7 +54,7 @@ static inline void save_model(const char *dir, const struct model_config *c, str
 {
     struct err e;
     char *path = xprintf("%s/config.json", dir);
-    json_t *config = config_json(c, "float32");
+    json_t *config = config_json(c);
     if (!file_mkdirs(dir, &e) || !json_write_path(path, config, &e) || !weights_save(w.table, weights_read_tensors, &w, dir, F32, 0, &e))
         die("%s", e.msg);
     json_decref(config);

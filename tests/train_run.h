@@ -102,7 +102,7 @@ static inline struct model_config run_tiny_config(void)
 static inline void run_write_config(const char *path, const struct model_config *c)
 {
     struct err e;
-    json_t *o = config_json(c, "float32");
+    json_t *o = config_json(c);
     if (!json_write_path(path, o, &e))
         die("%s", e.msg);
     json_decref(o);

@@ -173,7 +173,7 @@ static bool write_parts(const char *dir, const struct checkpoint_parts *parts, c
 {
     struct tensors master = parts->master;
     char *path = xprintf("%s/config.json", dir);
-    json_t *config = config_json(parts->config, "float32");
+    json_t *config = config_json(parts->config);
     bool ok = json_write_path(path, config, e);
     json_decref(config);
     free(path);

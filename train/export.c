@@ -140,7 +140,9 @@ static bool write_folder(const struct options *o, const char *dir, const struct 
               weights_save(&params, read_source, &from, dir, (enum dtype)o->dtype, (int64_t)(o->max_shard_gib * 1024 * 1024 * 1024), e);
     if (ok) {
         char *path = xprintf("%s/config.json", dir);
-        json_t *config = config_json(c, o->dtype == BF16 ? "bfloat16" : "float32");
+        struct model_config as = *c;
+        as.type = (enum dtype)o->dtype;
+        json_t *config = config_json(&as);
         ok = json_write_path(path, config, e);
         json_decref(config);
         free(path);

@@ -145,13 +145,14 @@ bool setup_open(struct setup *u, const struct settings *s, bool allow_misfit, st
         log_line("%s: %s", s->model_config, note);
     if (s->tokenizer && (!tokenizer_open(&u->tokenizer, s->tokenizer, e) || !use_tokenizer_ids(u, e)))
         return false;
+    u->config.type = (enum dtype)s->precision; /* what checkpoints say of the model */
     params_plan(&u->table, &u->config);
     u->shape.gradients = (enum dtype)s->gradients;
     u->shape.model =
         (struct model_shape){.config = u->config, .type = (enum dtype)s->precision, .residual = (enum dtype)s->residual, .train = true};
     if (!open_phases(u, e))
         return false;
-    u->shape.model.logit_rows = model_logit_rows(&u->config, u->shape.model.max_tokens);
+    u->shape.model.logit_rows = model_logit_rows(&u->config, (enum dtype)s->precision, u->shape.model.max_tokens);
     warm_products(&u->shape);
     u->library_bytes = (int64_t)dev_library_bytes() + FILE_BUFFERS;
     dev_memory(&u->free_bytes, &u->total_bytes);

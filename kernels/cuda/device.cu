@@ -270,7 +270,6 @@ void dev_sync(void)
     must(dev.open);
     cuda_ok(cudaStreamSynchronize(dev.compute));
     cuda_ok(cudaStreamSynchronize(dev.copy));
-    cuda_ok(cudaEventRecord(dev.fence, dev.compute));
 }
 
 void dev_prefetch(void *dst, const void *pinned_host, size_t bytes)
@@ -284,9 +283,10 @@ void dev_prefetch(void *dst, const void *pinned_host, size_t bytes)
 
 void dev_prefetch_wait(void)
 {
-    /* The host waits, for a copy that began a step ago and depends on nothing: so the pinned memory may be filled again at once. */
+    /* The host waits, so the pinned memory may be filled again at once; the copy itself waited for work of two passes ago only. */
     must(dev.open);
     cuda_ok(cudaStreamSynchronize(dev.copy));
+    cuda_ok(cudaEventRecord(dev.fence, dev.compute));
 }
 
 /* The first pass issues the ops as they are, so that their code is loaded and products have chosen their algorithms; the second is
