@@ -95,6 +95,7 @@ help:
 	@echo 'make                 the programs, CPU build:    build/cpu/{prepare,train,export,generate,score}'
 	@echo 'make BACKEND=cuda    the same for NVIDIA GPUs:   build/cuda/... (CUDA_HOME=$(if $(CUDA_HOME),$(CUDA_HOME),/usr/local/cuda))'
 	@echo 'make test            build all, check, run every test; the last line sums up (BACKEND=cuda: on the GPU)'
+	@echo 'PCM_LONG=1 make test the long form: a run killed 100 times instead of 10'
 	@echo 'make check           who includes whom, headers alone, clang-format, cppcheck'
 	@echo 'make asan            every test under the address, leak and undefined-behaviour sanitizers'
 	@echo 'make tests           build the test and bench programs only'
