@@ -13,7 +13,7 @@
 
 /* Arenas align to 256 relative to their base. Big blocks start on a huge page: a pass over gigabytes of weights then misses the TLB
  * 512 times less. */
-enum { ALIGN = 256, HUGE_PAGE = 2 << 20, THREAD_HEAP = 4 << 20 };
+enum { ALIGN = 256, HUGE_PAGE = 2 << 20 };
 
 static atomic_llong alloc_count;
 static double timer_start;
@@ -98,8 +98,7 @@ void dev_memory(size_t *free_bytes, size_t *total_bytes)
     *free_bytes = (size_t)avail;
 }
 
-/* What the process holds so far is the program and its libraries: callers ask before they take their arena. oneDNN's products inside
- * parallel regions (SSD) will keep some 4 MB more in the heap of every thread but the first. */
+/* What the process holds so far is the program and its libraries: callers ask before they take their arena. */
 size_t dev_library_bytes(void)
 {
     long long pages = 0, resident = 0;
@@ -108,7 +107,7 @@ size_t dev_library_bytes(void)
         resident = 0;
     if (f)
         fclose(f);
-    return (size_t)(resident * sysconf(_SC_PAGESIZE)) + ((size_t)omp_get_max_threads() - 1) * THREAD_HEAP;
+    return (size_t)(resident * sysconf(_SC_PAGESIZE));
 }
 
 size_t dev_used_bytes(void)
