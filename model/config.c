@@ -49,9 +49,11 @@ static bool refuse_others(const json_t *o, struct err *e)
         return false;
     if (!b)
         return err_set(e, "\"rms_norm\" must be true: the mixer has a gated norm in this model");
-    json_t *limit = json_object_get(o, "time_step_limit");
-    if (json_is_array(limit) && json_array_size(limit) == 2 &&
-        (json_number_value(json_array_get(limit, 0)) > 0 || json_number_value(json_array_get(limit, 1)) < 1e30))
+    json_t *limit = json_object_get(o, "time_step_limit"), *upper = json_array_get(limit, 1);
+    if (json_is_object(upper)) /* transformers 5 writes {"__float__": "Infinity"} */
+        upper = json_object_get(upper, "__float__");
+    bool open = json_is_string(upper) ? !strcmp(json_string_value(upper), "Infinity") : json_number_value(upper) >= 1e30;
+    if (json_is_array(limit) && (json_array_size(limit) != 2 || json_number_value(json_array_get(limit, 0)) > 0 || !open))
         return err_set(e, "\"time_step_limit\" must be [0, Infinity]: dt is not clamped in this model");
     return true;
 }
