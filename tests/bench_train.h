@@ -8,7 +8,7 @@
 #include "kernels/xent.h"
 #include "model/weights.h"
 #include "tests/bench.h"
-#include "train/memory.h"
+#include "train/step.h"
 
 struct bench_train {
     struct memory_shape shape;
@@ -118,47 +118,18 @@ static inline void bench_train_close(struct bench_train *t)
     params_free(&t->table);
 }
 
-static inline void bench_sumsq(struct bench_train *t)
-{
-    for (int32_t k = 0; k < t->table.n; k++) {
-        const struct param *p = &t->table.param[k];
-        sumsq_add(&t->m.stats->sumsq, mat_make(tensors_at(t->m.grads, p), tensors_dtype(t->m.grads, p), p->rows, p->cols),
-                  t->m.acts.scratch.ops);
-    }
-}
+/* The settings of the bench's steps. */
+static const struct optim_settings bench_optim = {.lr = 1e-4, .betas = {0.9, 0.95}, .eps = 1e-8, .weight_decay = 0.1, .grad_clip = 1};
 
-static inline void bench_adamw(struct bench_train *t)
-{
-    struct memory *m = &t->m;
-    struct adamw a = {1e-4f, 0.9f, 0.95f, 1e-8f, 0.1f, t->updates + 1};
-    for (int32_t k = 0; k < t->table.n; k++) {
-        const struct param *p = &t->table.param[k];
-        bool low = m->w.base != m->master.base;
-        adamw_step((float *)tensors_at(m->master, p), low && p->matrix ? tensors_at(m->w, p) : NULL, (float *)tensors_at(m->exp_avg, p),
-                   (float *)tensors_at(m->exp_avg_sq, p), tensors_at(m->grads, p), tensors_dtype(m->grads, p), p->n, a, m->stats);
-        if (low && !p->matrix)
-            dev_copy(tensors_at(m->w, p), tensors_at(m->master, p), sizeof(float) * (size_t)p->n);
-    }
-    t->updates++;
-}
-
-/* A whole step as the trainer's with one pass; returns its seconds. Numbers that are not finite end the bench: they are faster. */
+/* A whole step of one pass; returns its seconds. Numbers that are not finite end the bench: they are faster. */
 static inline double bench_train_step(struct bench_train *t, struct step_stats *stats)
 {
-    struct memory *m = &t->m;
-    struct model_state none = {0};
     dev_sync();
     double begin = log_now();
-    dev_zero(m->stats, sizeof *m->stats);
-    dev_zero(m->grads.base, (size_t)t->table.bytes[m->grads.dtype]);
-    model_forward(&m->acts, m->w, &t->p, none);
-    model_loss(&m->acts, m->w, &t->p, true, m->grads);
-    sum_add(&m->stats->loss, m->acts.loss, t->p.s.tokens, m->acts.scratch.ops);
-    model_backward(&m->acts, m->w, m->grads, &t->p, NULL, NULL);
-    bench_sumsq(t);
-    step_finish(m->stats, 1);
-    bench_adamw(t);
-    dev_get(stats, m->stats, sizeof *stats);
+    step_begin(&t->m);
+    step_pass(&t->m, &t->p);
+    step_update(&t->m, &bench_optim, bench_optim.lr, ++t->updates);
+    dev_get(stats, t->m.stats, sizeof *stats);
     double took = log_now() - begin;
     if (!isfinite(stats->scale))
         die("the bench's loss or gradient is not finite: loss %g, gradient norm %g", stats->loss, (double)stats->grad_norm);
@@ -331,13 +302,13 @@ static inline void bench_optim_ops(struct bench *b, struct bench_train *t)
     struct step_stats stats = {.scale = 1};
     dev_put(m->stats, &stats, sizeof stats);
     for (bench_begin(b, "sumsq, all gradients", 0); bench_next(b);)
-        bench_sumsq(t);
+        step_sumsq(m);
     bench_row(b, w * g, 0, 1);
     for (bench_begin(b, "adamw, all weights", 0); bench_next(b);)
-        bench_adamw(t);
+        step_adamw(m, &bench_optim, bench_optim.lr, ++t->updates);
     bench_row(b, w * (24 + g + (m->w.base != m->master.base ? 2 : 0)), 0, 1);
     for (bench_begin(b, "zero gradients", 0); bench_next(b);)
-        dev_zero(m->grads.base, (size_t)t->table.bytes[m->grads.dtype]);
+        step_zero(m->grads);
     bench_row(b, w * g, 0, 1);
 }
 #endif

@@ -8,6 +8,7 @@
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/setup.h"
+#include "train/step.h"
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -69,41 +70,12 @@ static void fetch(struct trainer *t, const struct loader *l, int64_t step, int64
     dev_prefetch(t->mem.batch[i].s.start, h->s.start, t->batch_bytes);
 }
 
+/* Runs the pass that was fetched last. */
 static void run_pass(struct trainer *t)
 {
-    struct memory *m = &t->mem;
     dev_prefetch_wait();
-    struct pass p = pass_on(&t->host_pass[t->next], &m->batch[t->next]);
-    struct model_state none = {0};
-    model_forward(&m->acts, m->w, &p, none);
-    model_loss(&m->acts, m->w, &p, true, m->grads);
-    sum_add(&m->stats->loss, m->acts.loss, p.s.tokens, m->acts.scratch.ops);
-    model_backward(&m->acts, m->w, m->grads, &p, NULL, NULL);
-}
-
-static void update(struct trainer *t, const struct optim_settings *o, double lr)
-{
-    struct memory *m = &t->mem;
-    struct adamw a = {(float)lr, (float)o->betas[0], (float)o->betas[1], (float)o->eps, 0, t->at.updates + 1};
-    for (int32_t k = 0; k < t->u.table.n; k++) {
-        const struct param *p = &t->u.table.param[k];
-        sumsq_add(&m->stats->sumsq, mat_make(tensors_at(m->grads, p), tensors_dtype(m->grads, p), p->rows, p->cols), m->acts.scratch.ops);
-    }
-    step_finish(m->stats, (float)o->grad_clip);
-    for (int32_t k = 0; k < t->u.table.n; k++) {
-        const struct param *p = &t->u.table.param[k];
-        void *low = m->w.base == m->master.base ? NULL : tensors_at(m->w, p);
-        a.decay = p->decay ? (float)o->weight_decay : 0;
-        adamw_step(tensors_at(m->master, p), low && p->matrix ? low : NULL, tensors_at(m->exp_avg, p), tensors_at(m->exp_avg_sq, p),
-                   tensors_at(m->grads, p), tensors_dtype(m->grads, p), p->n, a, m->stats);
-        if (low && !p->matrix) /* vectors are f32 in both copies */
-            dev_copy(low, tensors_at(m->master, p), sizeof(float) * (size_t)p->n);
-    }
-}
-
-static void zero(struct tensors t)
-{
-    dev_zero(t.base, (size_t)t.table->bytes[t.dtype]);
+    struct pass p = pass_on(&t->host_pass[t->next], &t->mem.batch[t->next]);
+    step_pass(&t->mem, &p);
 }
 
 static bool save(struct trainer *t, struct err *e)
@@ -127,14 +99,13 @@ static bool step(struct trainer *t, int64_t i, struct err *e)
     int64_t rows, tokens, learnt;
     double begin = log_now(), lr = schedule_lr(&p->optim, n, steps);
 
-    dev_zero(t->mem.stats, sizeof *t->mem.stats);
-    zero(t->mem.grads);
+    step_begin(&t->mem);
     for (int64_t k = 0; k < passes; k++) {
         run_pass(t);
         if (k + 1 < passes)
             fetch(t, l, n, k + 1);
     }
-    update(t, &p->optim, lr);
+    step_update(&t->mem, &p->optim, lr, t->at.updates + 1);
     if (n + 1 < steps)
         fetch(t, l, n + 1, 0);
     loader_step(l, n, &rows, &tokens, &learnt);
@@ -187,8 +158,8 @@ static bool run_phase(struct trainer *t, int64_t i, struct err *e)
     const struct loader *l = t->u.phase[i];
     int64_t steps = loader_steps(l);
     if (t->at.phase_step == 0 && i > 0 && p->reset_optimizer) {
-        zero(t->mem.exp_avg);
-        zero(t->mem.exp_avg_sq);
+        step_zero(t->mem.exp_avg);
+        step_zero(t->mem.exp_avg_sq);
         t->at.updates = 0;
     }
     snprintf(t->at.data_digest, sizeof t->at.data_digest, "%s", loader_digest(l));
