@@ -106,6 +106,50 @@ json_t *json_load_path(const char *path, bool infinity, char **text, struct err 
     return v;
 }
 
+bool json_each_line(const char *path, bool (*fn)(void *, json_t *, int64_t, struct err *), void *ctx, struct err *e)
+{
+    struct lines *l;
+    if (!lines_open(&l, path, e))
+        return false;
+    char *line;
+    size_t n;
+    int got;
+    bool ok = true;
+    while (ok && (got = lines_next(l, &line, &n, e)) == 1) {
+        if (line[strspn(line, " \t")] == 0 && strlen(line) == n)
+            continue;
+        int64_t number = lines_number(l);
+        char *where = xprintf("%s:%lld", path, (long long)number);
+        json_t *record = json_parse(line, n, where, e);
+        ok = record != NULL;
+        if (ok && !json_is_object(record))
+            ok = err_set(e, "%s: expected an object, got %s", where, json_type_name(record));
+        else if (ok && !fn(ctx, record, number, e))
+            ok = err_in(e, "%s", where);
+        json_decref(record);
+        free(where);
+    }
+    lines_close(l);
+    return ok && got == 0;
+}
+
+static bool append_record(void *all, json_t *record, int64_t line, struct err *e)
+{
+    (void)line;
+    (void)e;
+    json_array_append(all, record);
+    return true;
+}
+
+json_t *json_load_lines(const char *path, struct err *e)
+{
+    json_t *all = json_array();
+    if (json_each_line(path, append_record, all, e))
+        return all;
+    json_decref(all);
+    return NULL;
+}
+
 /* The scanner of json_locate(): the text is known to be valid JSON, so it only has to find where things end. */
 static const char *blanks(const char *p)
 {

@@ -19,6 +19,12 @@ json_t *json_parse(const char *text, size_t n, const char *where, struct err *e)
  * config.json). *text (may be NULL) receives the file's text, for json_locate(); the caller frees it and json_decref()s the result. */
 json_t *json_load_path(const char *path, bool infinity, char **text, struct err *e);
 
+/* The records of a .jsonl(.zst), one object a line; blank lines are skipped. fn gets each one, borrowed, and its line number, and returns
+ * false with e set to stop; the line is named in front of what it says. */
+bool json_each_line(const char *path, bool (*fn)(void *ctx, json_t *record, int64_t line, struct err *e), void *ctx, struct err *e);
+/* All of them as an array; NULL: an error. The caller json_decref()s. */
+json_t *json_load_lines(const char *path, struct err *e);
+
 /* Line and column (from 1) of the key at a dotted path such as "phases.1.optim.lr" in text that parses; false when it is not there. */
 bool json_locate(const char *text, const char *path, int *line, int *column);
 

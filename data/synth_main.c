@@ -39,28 +39,14 @@ static const struct conf_field table[] = {
      .help = "a file that synth wrote; its problems are left out"},
     {0}};
 
-static bool read_excluded(json_t *seen, const char *path, struct err *e)
+static bool exclude(void *seen, json_t *record, int64_t line, struct err *e)
 {
-    struct lines *l;
-    if (!lines_open(&l, path, e))
-        return false;
-    char *line;
-    size_t n;
-    int got;
-    bool ok = true;
-    while (ok && (got = lines_next(l, &line, &n, e)) == 1) {
-        char where[4200];
-        const char *problem;
-        snprintf(where, sizeof(where), "%s:%lld", path, (long long)lines_number(l));
-        json_t *record = json_parse(line, n, where, e);
-        ok = record && (json_get_str(record, "problem", &problem, e) ||
-                        err_in(e, "%s: --exclude takes files that synth wrote, and this record is none", where));
-        if (ok)
-            json_object_set_new(seen, problem, json_true());
-        json_decref(record);
-    }
-    lines_close(l);
-    return ok && got == 0;
+    (void)line;
+    const char *problem;
+    if (!json_get_str(record, "problem", &problem, e))
+        return err_in(e, "--exclude takes files that synth wrote, and this record is none");
+    json_object_set_new(seen, problem, json_true());
+    return true;
 }
 
 static json_t *record_of(const struct synth_doc *d, const struct settings *s, int64_t n)
@@ -129,7 +115,7 @@ int main(int argc, char **argv)
     json_t *seen = json_object();
     bool ok = true;
     for (int64_t i = 0; ok && i < s.exclude.n; i++)
-        ok = read_excluded(seen, s.exclude.at[i], &e);
+        ok = json_each_line(s.exclude.at[i], exclude, seen, &e);
     ok = ok && write_records(&s, seen, &e);
     json_decref(seen);
     int code = ok ? EXIT_OK : cli_fail(argv[0], &e);

@@ -2,7 +2,7 @@
 #include "core/cli.h"
 #include "core/hash.h"
 #include "infer/html.h"
-#include "infer/scoring.h"
+#include "infer/record.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,23 +213,15 @@ static void accuracy_section(struct html *h, const json_t *scores)
 static bool keep_record(void *ctx, json_t *record, int64_t line, struct err *e)
 {
     (void)line;
-    char *id = scoring_id(record);
+    char *id = record_id(record, e);
     if (!id)
-        return err_set(e, "a record without \"id\"");
+        return false;
     json_object_set(ctx, id, record);
     free(id);
     return true;
 }
 
-static bool append_record(void *ctx, json_t *record, int64_t line, struct err *e)
-{
-    (void)line;
-    (void)e;
-    json_array_append(ctx, record);
-    return true;
-}
-
-/* "id\nsample" -> verdict, of the score that judged this very file (known by its digest); NULL: none did. */
+/* record_key() -> verdict, of the score that judged this very file (known by its digest); NULL: none did. */
 static json_t *verdicts_of(const json_t *scores, const char *answers, const char **label, struct err *e)
 {
     char hex[HASH_XXH3_HEX];
@@ -247,11 +239,9 @@ static json_t *verdicts_of(const json_t *scores, const char *answers, const char
         *label = json_string_value(json_object_get(item, "label"));
         json_array_foreach(json_object_get(score, "verdicts"), j, v)
         {
-            char *id = scoring_id(v),
-                 *key = xprintf("%s\n%" JSON_INTEGER_FORMAT, id ? id : "", json_integer_value(json_object_get(v, "sample")));
+            char *key = record_key(v);
             json_object_set(map, key, v);
             free(key);
-            free(id);
         }
     }
     return map;
@@ -280,8 +270,8 @@ static void card(struct html *h, const char *id, const json_t *answer, const jso
 static bool answers_section(struct html *h, const char *path, const json_t *scores, const json_t *prompts, int64_t wanted, struct err *e)
 {
     const char *label;
-    json_t *list = json_array(), *verdicts = verdicts_of(scores, path, &label, e), *answer;
-    bool ok = verdicts && scoring_each_line(path, append_record, list, e);
+    json_t *verdicts = verdicts_of(scores, path, &label, e), *list = verdicts ? json_load_lines(path, e) : NULL, *answer;
+    bool ok = list != NULL;
     if (ok) {
         char *heading = xprintf("Answers: %s", label ? label : path);
         html_element(h, "h2", NULL, heading);
@@ -294,8 +284,8 @@ static bool answers_section(struct html *h, const char *path, const json_t *scor
         {
             if (json_is_null(answer))
                 continue; /* shown in the first pass */
-            char *id = scoring_id(answer),
-                 *key = xprintf("%s\n%" JSON_INTEGER_FORMAT, id ? id : "", json_integer_value(json_object_get(answer, "sample")));
+            struct err none;
+            char *id = record_id(answer, &none), *key = record_key(answer);
             const json_t *verdict = json_object_get(verdicts, key);
             bool right = json_is_true(json_object_get(verdict, "correct"));
             int64_t *shown = right ? &rights : &others;
@@ -315,12 +305,12 @@ static bool answers_section(struct html *h, const char *path, const json_t *scor
 static bool build(struct html *h, const struct settings *s, json_t *scores, json_t *prompts, struct err *e)
 {
     struct run r = {0};
-    bool ok = !s->metrics || scoring_each_line(s->metrics, read_step, &r, e);
+    bool ok = !s->metrics || json_each_line(s->metrics, read_step, &r, e);
     if (ok && s->metrics && r.n == 0)
         ok = err_set(e, "%s: holds no step", s->metrics);
     ok = ok && read_scores(scores, &s->score, e);
     for (int64_t i = 0; ok && i < s->prompts.n; i++)
-        ok = scoring_each_line(s->prompts.at[i], keep_record, prompts, e);
+        ok = json_each_line(s->prompts.at[i], keep_record, prompts, e);
     if (ok && json_array_size(scores))
         accuracy_section(h, scores);
     if (ok && r.n)

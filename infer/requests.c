@@ -2,7 +2,7 @@
 #include "infer/requests.h"
 #include "core/file.h"
 #include "core/json.h"
-#include "infer/scoring.h" /* records and their ids, one reading for all programs of this folder */
+#include "infer/record.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,10 +19,9 @@ struct reading {
 static bool read_prompt(void *ctx, json_t *record, int64_t line, struct err *e)
 {
     struct reading *r = ctx;
-    const json_t *id = json_object_get(record, "id");
-    char *name = scoring_id(record);
+    char *name = record_id(record, e);
     if (!name)
-        return err_set(e, "\"id\" must be a string or an integer, got %s", id ? json_type_name(id) : "nothing");
+        return false;
     const json_t *known = json_object_get(r->seen, name);
     if (known)
         err_set(e, "the id \"%.80s\" is in line %lld already; every prompt needs its own", name, (long long)json_integer_value(known));
@@ -42,7 +41,7 @@ static bool read_prompt(void *ctx, json_t *record, int64_t line, struct err *e)
     }
     size_t bytes = (size_t)r->ids.n * sizeof(int32_t);
     struct prompt *q = &p->at[p->n++];
-    *q = (struct prompt){.id = json_incref((json_t *)id), .n = r->ids.n, .ids = xmalloc(bytes)};
+    *q = (struct prompt){.id = json_incref(json_object_get(record, "id")), .n = r->ids.n, .ids = xmalloc(bytes)};
     memcpy(q->ids, r->ids.at, bytes);
     q->begins = r->stops->tok && stops_begins_text(r->stops, q->ids, q->n);
     p->tokens += q->n;
@@ -54,7 +53,7 @@ bool prompts_read(struct prompts *p, const char *path, const struct stops *stops
 {
     struct reading r = {.p = p, .stops = stops, .chat = chat, .vocab = vocab, .seen = json_object()};
     *p = (struct prompts){0};
-    bool ok = scoring_each_line(path, read_prompt, &r, e);
+    bool ok = json_each_line(path, read_prompt, &r, e);
     if (ok && p->n == 0)
         ok = err_set(e, "%s: holds no prompt; expected one JSON object a line", path);
     ids_free(&r.ids);

@@ -1,6 +1,7 @@
 /* infer/score_page.c - the page of score --html: metrics, and every sample with its verdict and its text folded. See scoring.h. */
 #include "infer/scoring.h"
 #include "infer/html.h"
+#include "infer/record.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,11 +11,9 @@ static bool keep_text(void *ctx, json_t *record, int64_t line, struct err *e)
 {
     (void)line;
     (void)e;
-    char *id = scoring_id(record);
-    char *key = xprintf("%s\n%lld", id ? id : "", (long long)json_integer_value(json_object_get(record, "sample")));
+    char *key = record_key(record);
     json_object_set(ctx, key, json_object_get(record, "text"));
     free(key);
-    free(id);
     return true;
 }
 
@@ -66,7 +65,7 @@ static void metrics_table(struct html *h, const json_t *score)
 bool scoring_page(const char *path, const json_t *score, const char *answers, struct err *e)
 {
     json_t *texts = json_object();
-    if (!scoring_each_line(answers, keep_text, texts, e)) {
+    if (!json_each_line(answers, keep_text, texts, e)) {
         json_decref(texts);
         return false;
     }
@@ -85,7 +84,8 @@ bool scoring_page(const char *path, const json_t *score, const char *answers, st
     json_t *v;
     json_array_foreach(json_object_get(score, "verdicts"), i, v)
     {
-        char *id = scoring_id(v);
+        struct err none;
+        char *id = record_id(v, &none), *key = record_key(v);
         json_int_t sample = json_integer_value(json_object_get(v, "sample"));
         bool correct = json_is_true(json_object_get(v, "correct"));
         const char *extracted = json_string_value(json_object_get(v, "extracted")), *gold = json_string_value(json_object_get(v, "gold"));
@@ -95,7 +95,6 @@ bool scoring_page(const char *path, const json_t *score, const char *answers, st
         html_cell(&h, correct ? "good" : "bad", "%s %s", correct ? "right:" : "wrong:", json_string_value(json_object_get(v, "why")));
         html_cell(&h, "num", "%s", extracted ? extracted : "none");
         html_cell(&h, "num", "%s", gold ? gold : "");
-        char *key = xprintf("%s\n%" JSON_INTEGER_FORMAT, id, sample);
         const char *text = json_string_value(json_object_get(texts, key));
         fputs("<td>", h.f);
         if (text)

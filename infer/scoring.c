@@ -1,8 +1,8 @@
 /* infer/scoring.c - see scoring.h. */
 #include "infer/scoring.h"
-#include "core/file.h"
 #include "core/hash.h"
 #include "infer/metrics.h"
+#include "infer/record.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,51 +26,16 @@ struct scoring {
     int64_t samples, truncated, no_answer, correct, most; /* most: the samples that the best-served problem has */
 };
 
-bool scoring_each_line(const char *path, bool (*fn)(void *, json_t *, int64_t, struct err *), void *ctx, struct err *e)
-{
-    struct lines *l;
-    if (!lines_open(&l, path, e))
-        return false;
-    char *line;
-    size_t n;
-    int got;
-    bool ok = true;
-    while (ok && (got = lines_next(l, &line, &n, e)) == 1) {
-        if (line[strspn(line, " \t")] == 0 && strlen(line) == n)
-            continue;
-        int64_t number = lines_number(l);
-        char *where = xprintf("%s:%lld", path, (long long)number);
-        json_t *record = json_parse(line, n, where, e);
-        ok = record != NULL;
-        if (ok && !json_is_object(record))
-            ok = err_set(e, "%s: expected an object, got %s", where, json_type_name(record));
-        else if (ok && !fn(ctx, record, number, e))
-            ok = err_in(e, "%s", where);
-        json_decref(record);
-        free(where);
-    }
-    lines_close(l);
-    return ok && got == 0;
-}
-
-char *scoring_id(const json_t *record)
-{
-    const json_t *id = json_object_get(record, "id");
-    if (json_is_integer(id))
-        return xprintf("%" JSON_INTEGER_FORMAT, json_integer_value(id));
-    return json_is_string(id) ? xstrdup(json_string_value(id)) : NULL;
-}
-
 static bool read_truth(void *ctx, json_t *record, int64_t line, struct err *e)
 {
     struct scoring *s = ctx;
     json_t *id = json_object_get(record, "id");
-    if (id && !json_is_integer(id) && !json_is_string(id))
-        return err_set(e, "\"id\" must be a string or an integer, got %s", json_type_name(id));
+    char *name = id ? record_id(record, e) : xprintf("%lld", (long long)line);
     struct problem p = {.line = line};
-    if (!s->task->gold(record, &p.key, e))
+    if (!name || !s->task->gold(record, &p.key, e)) {
+        free(name);
         return false;
-    char *name = id ? scoring_id(record) : xprintf("%lld", (long long)line);
+    }
     json_t *known = json_object_get(s->index, name);
     bool ok = !known;
     if (known)
@@ -110,10 +75,9 @@ static bool insert_sample(struct problem *p, int64_t number, int64_t line, struc
 static bool read_answer(void *ctx, json_t *record, int64_t line, struct err *e)
 {
     struct scoring *s = ctx;
-    char *name = scoring_id(record);
+    char *name = record_id(record, e);
     if (!name)
-        return err_set(e, "\"id\" must be a string or an integer, got %s",
-                       json_object_get(record, "id") ? json_type_name(json_object_get(record, "id")) : "nothing");
+        return false;
     json_t *at = json_object_get(s->index, name);
     if (!at)
         err_set(e, "the id \"%.80s\" is not in %s; are these answers to other problems?", name, s->truth_path);
@@ -260,8 +224,8 @@ json_t *scoring_run(const struct task *task, const char *truth, const char *answ
 {
     struct scoring s = {.task = task, .truth_path = truth, .answers_path = answers, .index = json_object()};
     json_t *score = NULL;
-    if (scoring_each_line(truth, read_truth, &s, e) && (s.n || err_set(e, "%s: holds no problem", truth)) &&
-        scoring_each_line(answers, read_answer, &s, e))
+    if (json_each_line(truth, read_truth, &s, e) && (s.n || err_set(e, "%s: holds no problem", truth)) &&
+        json_each_line(answers, read_answer, &s, e))
         score = score_json(&s, e);
     for (int64_t i = 0; i < s.n; i++) {
         struct problem *p = &s.problem[i];

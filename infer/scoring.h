@@ -16,11 +16,6 @@ extern "C" {
  * same); in truth it may be left out and is then the line number, from 1. NULL: bad input. The caller json_decref()s. */
 json_t *scoring_run(const struct task *task, const char *truth, const char *answers, struct err *e);
 
-/* Reads a .jsonl(.zst): fn gets every record and its line number and returns false with e set to stop. Blank lines are skipped. */
-bool scoring_each_line(const char *path, bool (*fn)(void *ctx, json_t *record, int64_t line, struct err *e), void *ctx, struct err *e);
-/* The id of a record as text; NULL when it has none or one of a wrong type. The caller frees. */
-char *scoring_id(const json_t *record);
-
 /* The page of score --html. */
 bool scoring_page(const char *path, const json_t *score, const char *answers, struct err *e);
 

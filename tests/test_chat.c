@@ -238,20 +238,18 @@ static void refused(void)
 
 static void golden_chats(void)
 {
-    struct lines *l;
     struct err e = {""};
     struct tokenizer *tok;
     if (!file_exists(SHARED "tokenizer/mistral_v3.chat_golden.jsonl")) {
         test_skip("no ../shared/corpus/tokenizer");
         return;
     }
-    check_msg(lines_open(&l, SHARED "tokenizer/mistral_v3.chat_golden.jsonl", &e), "%s", e.msg);
+    json_t *all = json_load_lines(SHARED "tokenizer/mistral_v3.chat_golden.jsonl", &e), *r;
+    check_msg(all, "%s", e.msg);
     check_msg(tokenizer_open(&tok, SHARED "tokenizer/mistral_v3.model", &e), "%s", e.msg);
-    char *line;
-    size_t n;
-    int chats = 0;
-    while (lines_next(l, &line, &n, &e) == 1) {
-        json_t *r = json_parse(line, n, "chat_golden", &e);
+    size_t chat;
+    json_array_foreach(all, chat, r)
+    {
         const char *name = json_string_value(json_object_get(r, "name"));
         const json_t *want = json_object_get(r, "tokens_v3"), *request = json_object_get(r, "request");
         struct ids got = {0};
@@ -267,11 +265,9 @@ static void golden_chats(void)
         }
         ids_free(&got);
         document_free(&d);
-        json_decref(r);
-        chats++;
     }
-    check_int(chats, 6);
-    lines_close(l);
+    check_int(json_array_size(all), 6);
+    json_decref(all);
     tokenizer_close(tok);
 }
 

@@ -395,15 +395,56 @@ static void json_written_and_read_back(void)
     check(back && json_equal(o, back));
     json_decref(back);
     struct file_out *f;
-    check(file_out_open(&f, path, false, &e) && json_write_line(f, o, &e) && json_write_line(f, o, &e) && file_out_commit(f, &e));
+    json_t *sum = json_pack("{s:f}", "x", 0.1 + 0.2); /* 15 digits would read back as 0.3 */
+    check(file_out_open(&f, path, false, &e) && json_write_line(f, o, &e) && json_write_line(f, sum, &e) && file_out_commit(f, &e));
+    json_decref(sum);
     size_t n;
     char *text = file_read(path, 1000, &n, &e);
-    check_str(text, "{\"text\":\"a\\n\xe2\x82\xac\",\"x\":0.10000000000000001,\"big\":9223372036854775807}\n"
-                    "{\"text\":\"a\\n\xe2\x82\xac\",\"x\":0.10000000000000001,\"big\":9223372036854775807}\n");
+    check_str(text, "{\"text\":\"a\\n\xe2\x82\xac\",\"x\":0.1,\"big\":9223372036854775807}\n{\"x\":0.30000000000000004}\n");
     free(text);
     json_decref(o);
     unlink(path);
     free(path);
+}
+
+/* Adds up "n"; stops at a record without one. */
+static bool add_n(void *sum, json_t *record, int64_t line, struct err *e)
+{
+    int64_t n;
+    if (!json_get_int(record, "n", 0, 100, &n, e))
+        return false;
+    *(int64_t *)sum += n * line;
+    return true;
+}
+
+static void json_lines(void)
+{
+    static const struct {
+        const char *text, *error; /* behind the path */
+        int64_t sum;              /* of "n" times the line's number, up to the error */
+    } cases[] = {
+        {"{\"n\":1}\n\n \t\n{\"n\":2}", NULL, 1 + 2 * 4},
+        {"", NULL, 0},
+        {"{\"n\":5}\n{\"m\":1}\n{\"n\":7}\n", ":2: key \"n\" is missing; it must be an integer", 5},
+        {"{\"n\":5}\n[]\n", ":2: expected an object, got an array", 5},
+        {"{\"n\":5}\n{\n", NULL, 5}, /* jansson's words */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *path = temp_file(cases[i].text), *error = cases[i].error ? xprintf("%s%s", path, cases[i].error) : NULL;
+        struct err e = {""};
+        int64_t sum = 0;
+        bool broken = strstr(cases[i].text, "{\n") != NULL;
+        check(json_each_line(path, add_n, &sum, &e) == (!error && !broken));
+        check_int(sum, cases[i].sum);
+        if (error)
+            check_str(e.msg, error);
+        json_t *all = json_load_lines(path, &e);
+        check((all != NULL) == (!broken && strstr(cases[i].text, "[]") == NULL));
+        json_decref(all);
+        unlink(path);
+        free(path);
+        free(error);
+    }
 }
 
 static const struct test tests[] = {
@@ -421,6 +462,7 @@ static const struct test tests[] = {
     {"JSON with Infinity", json_infinity},
     {"JSON: line and column of a key", json_locates_keys},
     {"JSON: typed fields", json_typed_fields},
+    {"JSON lines", json_lines},
     {"JSON written and read back", json_written_and_read_back},
 };
 TEST_MAIN("test_core", tests)

@@ -36,14 +36,9 @@ static char *read_text(const char *name)
 static json_t *read_records(const char *name)
 {
     struct err e = {""};
-    char *path = path_of(name), *line;
-    struct lines *l;
-    json_t *all = json_array();
-    size_t n;
-    check_msg(lines_open(&l, path, &e), "%s", e.msg);
-    while (lines_next(l, &line, &n, &e) == 1)
-        json_array_append_new(all, json_parse(line, n, name, &e));
-    lines_close(l);
+    char *path = path_of(name);
+    json_t *all = json_load_lines(path, &e);
+    check_msg(all, "%s", e.msg);
     free(path);
     return all;
 }
@@ -459,27 +454,22 @@ static void golden(void)
         char *model = realpath(m ? GOLDEN "tiny-g4" : GOLDEN "tiny-g1", NULL), *from = xprintf("%s/prompts.jsonl", model),
              *to = path_of("golden.jsonl");
         struct err e = {""};
-        char *line;
-        size_t n;
-        struct lines *l;
-        json_t *want = json_array();
+        json_t *want = json_load_lines(from, &e), *x;
+        check_msg(want, "%s", e.msg);
         char *text = xstrdup("");
-        check_msg(lines_open(&l, from, &e), "%s", e.msg);
-        for (int i = 0; lines_next(l, &line, &n, &e) == 1; i++) {
-            json_t *record = json_parse(line, n, from, &e);
-            char *ids = json_dumps(json_object_get(record, "input_ids"), JSON_COMPACT);
-            char *longer = xprintf("%s{\"id\":%d,\"input_ids\":%s}\n", text, i, ids);
-            json_array_append_new(want, record);
+        size_t i;
+        json_array_foreach(want, i, x)
+        {
+            char *ids = json_dumps(json_object_get(x, "input_ids"), JSON_COMPACT);
+            char *longer = xprintf("%s{\"id\":%zu,\"input_ids\":%s}\n", text, i, ids);
             free(text);
             text = longer;
             free(ids);
         }
-        lines_close(l);
         write_text("golden.jsonl", text);
         ran_well(run_program(
             dir, "generate --model %s --input golden.jsonl --output golden.out --max-new-tokens 24 --prompt-logprobs --dtype f32", model));
-        json_t *got = read_records("golden.out"), *x;
-        size_t i;
+        json_t *got = read_records("golden.out");
         check_int(json_array_size(got), 8);
         json_array_foreach(want, i, x)
         {

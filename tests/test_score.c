@@ -443,7 +443,7 @@ static void gsm8k_model_solutions(void)
     }
     struct shared s = {0};
     struct err e = {""};
-    check_msg(scoring_each_line(path, judge_solutions, &s, &e), "%s", e.msg);
+    check_msg(json_each_line(path, judge_solutions, &s, &e), "%s", e.msg);
     check_int(s.n, 1319 * 4);
     check_msg(s.agree == s.n, "%d of %d agree; %d accepted and %d refused against the label", s.agree, s.n, s.accepted, s.refused);
 }
@@ -487,7 +487,7 @@ static void grading_cases(void)
     }
     struct shared s = {0};
     struct err e = {""};
-    check_msg(scoring_each_line(path, judge_case, &s, &e), "%s", e.msg);
+    check_msg(json_each_line(path, judge_case, &s, &e), "%s", e.msg);
     check_msg(s.n >= 75, "only %d cases apply", s.n);
 }
 

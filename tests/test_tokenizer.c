@@ -420,31 +420,28 @@ static void bulk_golden(void)
     if (!t)
         return;
     struct err e = {""};
-    struct lines *l;
-    check_msg(lines_open(&l, SHARED "tokenizer/mistral_v3.bulk_golden.jsonl", &e), "%s", e.msg);
-    char *line;
-    size_t n;
+    json_t *all = json_load_lines(SHARED "tokenizer/mistral_v3.bulk_golden.jsonl", &e), *want, *r;
+    check_msg(all, "%s", e.msg);
+    size_t i, k;
     int files = 0;
-    while (lines_next(l, &line, &n, &e) == 1) {
-        json_t *want = json_parse(line, n, "bulk_golden", &e);
+    json_array_foreach(all, i, want)
+    {
         const char *file = json_string_value(json_object_get(want, "file")), *field = json_string_value(json_object_get(want, "field"));
-        if (json_integer_value(json_object_get(want, "utf8_bytes")) > 3000000 && !getenv("TEST_LONG")) {
-            json_decref(want); /* the large files take half a minute: TEST_LONG=1 */
-            continue;
-        }
+        if (json_integer_value(json_object_get(want, "utf8_bytes")) > 3000000 && !getenv("TEST_LONG"))
+            continue; /* the large files take half a minute: TEST_LONG=1 */
         char *path = xprintf(SHARED "%s", file);
         if (!file_exists(path)) {
             free(path);
             path = xprintf(SHARED "%s.zst", file);
         }
-        struct lines *in;
-        check_msg(lines_open(&in, path, &e), "%s", e.msg);
+        json_t *records = json_load_lines(path, &e);
+        check_msg(records, "%s", e.msg);
         EVP_MD_CTX *sha = EVP_MD_CTX_new();
         EVP_DigestInit_ex(sha, EVP_sha256(), NULL);
-        int64_t tokens = 0, records = 0;
+        int64_t tokens = 0;
         struct ids ids = {0};
-        while (lines_next(in, &line, &n, &e) == 1) {
-            json_t *r = json_parse(line, n, path, &e);
+        json_array_foreach(records, k, r)
+        {
             const json_t *text = json_object_get(r, field);
             ids.n = 0;
             tokenizer_encode(t, json_string_value(text), json_string_length(text), &ids);
@@ -452,25 +449,22 @@ static void bulk_golden(void)
             EVP_DigestUpdate(sha, &count, sizeof count);
             EVP_DigestUpdate(sha, ids.at, (size_t)ids.n * sizeof *ids.at);
             tokens += ids.n;
-            records++;
-            json_decref(r);
         }
         unsigned char sum[32];
         EVP_DigestFinal_ex(sha, sum, NULL);
         EVP_MD_CTX_free(sha);
         char hex[65];
-        for (int i = 0; i < 32; i++)
-            snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+        for (int j = 0; j < 32; j++)
+            snprintf(hex + 2 * j, 3, "%02x", sum[j]);
         check_msg(strcmp(hex, json_string_value(json_object_get(want, "sha256_of_ids"))) == 0, "%s %s", file, field);
         check_int(tokens, json_integer_value(json_object_get(want, "tokens")));
-        check_int(records, json_integer_value(json_object_get(want, "records")));
-        lines_close(in);
+        check_int(json_array_size(records), json_integer_value(json_object_get(want, "records")));
+        json_decref(records);
         ids_free(&ids);
         free(path);
-        json_decref(want);
         files++;
     }
-    lines_close(l);
+    json_decref(all);
     check(files >= 7);
     tokenizer_close(t);
 }

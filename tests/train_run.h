@@ -135,21 +135,9 @@ static inline void run_write_tok(const char *path, int64_t docs, int64_t most, i
 static inline json_t *run_jsonl(const char *path)
 {
     struct err e;
-    struct lines *l;
-    json_t *all = json_array();
-    char *line;
-    size_t n;
-    if (!lines_open(&l, path, &e))
+    json_t *all = json_load_lines(path, &e);
+    if (!all)
         die("%s", e.msg);
-    int got;
-    while ((got = lines_next(l, &line, &n, &e)) == 1) {
-        json_t *o = json_parse(line, n, path, &e);
-        if (!o)
-            die("%s", e.msg);
-        json_array_append_new(all, o);
-    }
-    must(got == 0);
-    lines_close(l);
     return all;
 }
 
