@@ -7,22 +7,38 @@
 #include "model/weights.h"
 #include <stdlib.h>
 
-static inline struct model_config small_config(int32_t groups, bool tied)
+/* A model of a few thousand weights; others differ from it in what is named. */
+static inline struct model_config tiny_config(void)
 {
-    return (struct model_config){.vocab = 259,
-                                 .hidden = 48,
-                                 .layers = 3,
-                                 .heads = 8,
-                                 .headdim = 12,
-                                 .groups = groups,
-                                 .state = 16,
+    return (struct model_config){.vocab = 40,
+                                 .hidden = 16,
+                                 .layers = 2,
+                                 .heads = 4,
+                                 .headdim = 8,
+                                 .groups = 2,
+                                 .state = 8,
                                  .conv = 4,
-                                 .chunk = 16,
+                                 .chunk = 8,
                                  .eps = 1e-5,
-                                 .tied = tied,
+                                 .tied = false,
                                  .bos = 1,
                                  .eos = 2,
                                  .pad = 0};
+}
+
+/* Larger, with the byte tokenizer's vocabulary, and sizes that are no powers of two. */
+static inline struct model_config small_config(int32_t groups, bool tied)
+{
+    struct model_config c = tiny_config();
+    c.vocab = 259;
+    c.hidden = 48;
+    c.layers = 3;
+    c.heads = 8;
+    c.headdim = 12;
+    c.groups = groups;
+    c.state = c.chunk = 16;
+    c.tied = tied;
+    return c;
 }
 
 /* In the device's memory; the caller dev_free()s base. Matrices are scaled up, or the logits of an untrained model would be nearly equal. */
@@ -49,15 +65,29 @@ static inline struct tensors random_weights(const struct param_table *t, const s
     return w;
 }
 
-/* Writes dir/config.json and dir/model.safetensors (f32). */
-static inline void save_model(const char *dir, const struct model_config *c, struct tensors w)
+static inline void save_config(const char *path, const struct model_config *c)
 {
     struct err e;
-    char *path = xprintf("%s/config.json", dir);
     json_t *config = config_json(c);
-    if (!file_mkdirs(dir, &e) || !json_write_path(path, config, &e) || !weights_save(w.table, weights_read_tensors, &w, dir, F32, 0, &e))
+    if (!json_write_path(path, config, &e))
         die("%s", e.msg);
     json_decref(config);
+}
+
+/* dir/model.safetensors, or shards of at most that many bytes (0: one file), in type. */
+static inline void save_weights(const char *dir, struct tensors w, enum dtype type, int64_t shard)
+{
+    struct err e;
+    if (!file_mkdirs(dir, &e) || !weights_save(w.table, weights_read_tensors, &w, dir, type, shard, &e))
+        die("%s", e.msg);
+}
+
+/* dir/config.json and dir/model.safetensors (f32). */
+static inline void save_model(const char *dir, const struct model_config *c, struct tensors w)
+{
+    char *path = xprintf("%s/config.json", dir);
+    save_weights(dir, w, F32, 0);
+    save_config(path, c);
     free(path);
 }
 #endif

@@ -22,20 +22,27 @@ static inline void ran_free(struct ran *r)
     free(r->err);
 }
 
+/* The folder of this build's programs; the caller frees. */
+static inline char *program_folder(void)
+{
+    char here[4096];
+    ssize_t n = readlink("/proc/self/exe", here, sizeof here - 1); /* BUILD/tests/test_x */
+    must(n > 0);
+    here[n] = '\0';
+    return xstrdup(dirname(dirname(here)));
+}
+
 /* Runs "prepare --input x ..." (the rest of the line as a shell takes it) in the folder dir, which gets the files .out and .err. */
 static inline struct ran run_program(const char *dir, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline struct ran run_program(const char *dir, const char *fmt, ...)
 {
-    char here[4096], *words;
-    ssize_t n = readlink("/proc/self/exe", here, sizeof here - 1); /* BUILD/tests/test_x */
-    must(n > 0);
-    here[n] = '\0';
+    char *words, *programs = program_folder();
     va_list args;
     va_start(args, fmt);
     must(vasprintf(&words, fmt, args) >= 0);
     va_end(args);
     char *out = xprintf("%s/.out", dir), *err = xprintf("%s/.err", dir);
-    char *command = xprintf("cd '%s' && '%s'/%s >.out 2>.err", dir, dirname(dirname(here)), words);
+    char *command = xprintf("cd '%s' && '%s'/%s >.out 2>.err", dir, programs, words);
     int status = system(command);
     struct err e;
     struct ran r = {.code = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1};
@@ -43,6 +50,7 @@ static inline struct ran run_program(const char *dir, const char *fmt, ...)
     r.err = file_read(err, (size_t)1 << 28, NULL, &e);
     must(r.out && r.err);
     free(words);
+    free(programs);
     free(out);
     free(err);
     free(command);

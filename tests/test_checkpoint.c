@@ -159,9 +159,9 @@ static void test_resume_rules(void)
     check_int(run_train(&text, config, "--phases.1.steps=1"), 1);
     check_has(text, "stands at step 2 of phase 1, which these settings do not have");
     free(text);
-    struct model_config c = run_tiny_config();
+    struct model_config c = tiny_config();
     c.layers = 3;
-    run_write_config(run_path("three.json"), &c);
+    save_config(run_path("three.json"), &c);
     char *option = xprintf("--model.config=%s", run_path("three.json"));
     check_int(run_train(&text, config, option), 1);
     check_has(text, "tensor \"backbone.layers.2.norm.weight\" is missing");

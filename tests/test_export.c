@@ -7,7 +7,7 @@
 /* A model whose tables are larger than the smallest shard, with the byte tokenizer; one step. */
 static struct model_config big_config(void)
 {
-    struct model_config c = run_tiny_config();
+    struct model_config c = tiny_config();
     c.vocab = 6000;
     c.hidden = 64;
     c.heads = 16;
@@ -23,7 +23,7 @@ static void make_run(void)
         *edits = xprintf("{\"tokenizer\": \"byte\", \"model\": {\"config\": \"%s\"}, \"phases\": [{\"name\": \"p\", \"seq_len\": 32, "
                          "\"steps\": 1, \"data\": [{\"path\": \"%s\"}]}]}",
                          run_path("big.json"), run_path("a.tok"));
-    run_write_config(run_path("big.json"), &c);
+    save_config(run_path("big.json"), &c);
     char *config = run_settings("run", edits);
     int code = run_train(&text, config);
     check_msg(code == 0, "%s", text);

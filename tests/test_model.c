@@ -1,25 +1,22 @@
 /* tests/test_model.c - the whole model: logits and gradients against the double-precision reference, isolation of packed documents, states,
  * recomputation, memory. */
+#include "tests/model_files.h"
 #include "tests/ref_model.h"
 #include "tests/ref_ops.h"
 #include "tests/rig.h"
 
-static struct model_config shape_of(int groups, bool tied)
+static struct model_config config_of(int groups, bool tied)
 {
-    return (struct model_config){.vocab = 50,
-                                 .hidden = 24,
-                                 .layers = 3,
-                                 .heads = 8,
-                                 .headdim = 4,
-                                 .groups = groups,
-                                 .state = 8,
-                                 .conv = 4,
-                                 .chunk = 16,
-                                 .eps = 1e-5,
-                                 .tied = tied,
-                                 .bos = -1,
-                                 .eos = -1,
-                                 .pad = -1};
+    struct model_config c = tiny_config();
+    c.vocab = 50;
+    c.hidden = 24;
+    c.layers = 3;
+    c.heads = 8;
+    c.headdim = 4;
+    c.groups = groups;
+    c.chunk = 16;
+    c.tied = tied;
+    return c;
 }
 
 static struct model_shape training(struct model_config c, enum dtype type, int64_t tokens, int32_t docs)
@@ -78,7 +75,7 @@ static void logits_case(int groups, bool tied, enum dtype type)
     struct rig r;
     struct ref_model m;
     int64_t t = sum(len, DOCS);
-    struct model_shape sh = training(shape_of(groups, tied), type, t, DOCS);
+    struct model_shape sh = training(config_of(groups, tied), type, t, DOCS);
     rig_open(&r, &sh, 0);
     ref_model_open(&m, &sh.config, &r.table, (uint64_t)groups);
     put_weights(&r, &m);
@@ -128,7 +125,7 @@ static void gradient_case(int groups, bool tied)
     struct rig r;
     struct ref_model m;
     int64_t t = sum(len, DOCS);
-    struct model_config c = shape_of(groups, tied);
+    struct model_config c = config_of(groups, tied);
     c.vocab = 11;
     c.hidden = 6;
     c.layers = 2;
@@ -212,7 +209,7 @@ static void test_packing(void)
         struct rig r;
         struct ref_model m;
         int64_t t = sum(len, DOCS);
-        struct model_shape sh = training(shape_of(2, false), F32, t, DOCS);
+        struct model_shape sh = training(config_of(2, false), F32, t, DOCS);
         sh.kept_layers = kept;
         rig_open(&r, &sh, 0);
         ref_model_open(&m, &sh.config, &r.table, 7);
@@ -242,7 +239,7 @@ static void test_passes_add(void)
     struct rig r;
     struct ref_model m;
     int64_t t = sum(len, 4), first = sum(len, 2);
-    struct model_shape sh = training(shape_of(2, true), F32, t, 4);
+    struct model_shape sh = training(config_of(2, true), F32, t, 4);
     struct model_state none = {0};
     rig_open(&r, &sh, 0);
     ref_model_open(&m, &sh.config, &r.table, 8);
@@ -337,7 +334,7 @@ static void test_pieces(void)
         struct rig r;
         struct ref_model m;
         int64_t t = sum(len, DOCS);
-        struct model_shape sh = inferring(shape_of(groups, false), t, DOCS);
+        struct model_shape sh = inferring(config_of(groups, false), t, DOCS);
         rig_open(&r, &sh, DOCS + 2);
         ref_model_open(&m, &sh.config, &r.table, 9);
         put_weights(&r, &m);
@@ -364,7 +361,7 @@ static void test_slots(void)
     struct input in;
     struct rig r;
     struct ref_model m;
-    struct model_shape sh = inferring(shape_of(2, true), 21, 3);
+    struct model_shape sh = inferring(config_of(2, true), 21, 3);
     int64_t v = sh.config.vocab;
     rig_open(&r, &sh, 4);
     ref_model_open(&m, &sh.config, &r.table, 10);
@@ -416,7 +413,7 @@ static void test_recompute(void)
             struct rig r;
             struct ref_model m;
             int64_t t = sum(len, 4);
-            struct model_shape sh = training(shape_of(2, false), (enum dtype)type, t, 4);
+            struct model_shape sh = training(config_of(2, false), (enum dtype)type, t, 4);
             sh.kept_layers = kept;
             rig_open(&r, &sh, 0);
             ref_model_open(&m, &sh.config, &r.table, 11);
@@ -454,7 +451,7 @@ static void test_logit_pieces(void)
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
         struct rig r;
         struct ref_model m;
-        struct model_shape sh = training(shape_of(1, true), F32, 129, 2);
+        struct model_shape sh = training(config_of(1, true), F32, 129, 2);
         sh.logit_rows = pieces[i];
         rig_open(&r, &sh, 0);
         ref_model_open(&m, &sh.config, &r.table, 12);
@@ -483,7 +480,7 @@ static void test_memory(void)
     struct input in;
     struct rig r;
     struct ref_model m;
-    struct model_shape sh = training(shape_of(8, false), F32, 64, 4);
+    struct model_shape sh = training(config_of(8, false), F32, 64, 4);
     rig_open(&r, &sh, 2);
     ref_model_open(&m, &sh.config, &r.table, 13);
     put_weights(&r, &m);
@@ -517,7 +514,7 @@ static void test_buckets(void)
         struct input in;
         struct rig r;
         struct ref_model m;
-        struct model_shape sh = training(shape_of(2, tied), F32, 30, 1);
+        struct model_shape sh = training(config_of(2, tied), F32, 30, 1);
         struct model_state none = {0};
         rig_open(&r, &sh, 0);
         ref_model_open(&m, &sh.config, &r.table, 14);

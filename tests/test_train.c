@@ -111,9 +111,9 @@ static void test_usage(void)
 static void test_bad_data(void)
 {
     char *config = run_settings("bad", NULL);
-    struct model_config c = run_tiny_config();
+    struct model_config c = tiny_config();
     c.vocab = 20;
-    run_write_config(run_path("small.json"), &c);
+    save_config(run_path("small.json"), &c);
     char *option = xprintf("--model.config=%s", run_path("small.json"));
     refused(config, option, 1, "a.tok");
     free(option);
@@ -252,7 +252,7 @@ static void test_loss_mean(void)
         target[i] = i != 8 && i != 28 && learnt[i + 1] ? ids[i + 1] : -1;
 
     struct rig r;
-    struct model_shape sh = {.config = run_tiny_config(),
+    struct model_shape sh = {.config = tiny_config(),
                              .type = F32,
                              .residual = F32,
                              .max_tokens = 29,
@@ -357,15 +357,14 @@ static void test_reset(void)
 /* A folder of random weights with one number replaced. */
 static void write_weights(const char *dir, enum param_kind kind, int32_t layer, int64_t at, float value)
 {
-    struct model_config c = run_tiny_config();
+    struct model_config c = tiny_config();
     struct param_table table;
-    struct err e;
     ref_device();
     params_plan(&table, &c);
     struct tensors w = {&table, F32, dev_alloc((size_t)table.bytes[F32])};
     weights_random(w, NULL, &c, 3);
     dev_put((char *)tensors_at(w, params_get(&table, kind, layer)) + 4 * at, &value, 4);
-    must(file_mkdirs(dir, &e) && weights_save(&table, weights_read_tensors, &w, dir, F32, 0, &e));
+    save_weights(dir, w, F32, 0);
     dev_free(w.base);
     params_free(&table);
 }
@@ -468,7 +467,7 @@ static void test_plan(void)
                              .eos = -1,
                              .pad = -1};
     free(run_settings("plan", NULL)); /* makes the folder */
-    run_write_config(run_path("plan-model.json"), &c);
+    save_config(run_path("plan-model.json"), &c);
     run_write_tok(run_path("plan.tok"), 40, 1024, 4096, 9);
     char *edits = xprintf(
         "{\"model\": {\"config\": \"%s\"}, \"batch\": {\"rows\": 2, \"micro_rows\": 2}, \"phases\": [{\"name\": \"p\", \"seq_len\": 1024, \"steps\": 2, \"data\": [{\"path\": \"%s\"}]}]}",

@@ -82,7 +82,7 @@ static void test_config(void)
 
 static void test_config_round_trip(void)
 {
-    struct model_config c = run_tiny_config(), back;
+    struct model_config c = tiny_config(), back;
     struct err e = {""};
     char note[256];
     for (int i = 0; i < 2; i++) {
@@ -92,7 +92,7 @@ static void test_config_round_trip(void)
             c.tied = true;
         }
         memset(&back, 0, sizeof back);
-        run_write_config(run_path("round.json"), &c);
+        save_config(run_path("round.json"), &c);
         check_msg(config_load(&back, run_path("round.json"), note, sizeof note, &e), "%s", e.msg);
         check(back.vocab == c.vocab && back.hidden == c.hidden && back.layers == c.layers && back.heads == c.heads &&
               back.headdim == c.headdim && back.groups == c.groups && back.state == c.state && back.conv == c.conv &&
@@ -171,7 +171,7 @@ static bool weights_same(const struct weights *a, const struct weights *b)
 
 static void test_random(void)
 {
-    struct model_config c = run_tiny_config();
+    struct model_config c = tiny_config();
     c.heads = 64;
     c.headdim = 4;
     c.hidden = 64;
@@ -226,16 +226,15 @@ static void test_random(void)
 static void save(const struct weights *v, const char *dir, enum dtype type, int64_t shard)
 {
     struct err e;
-    struct tensors w = v->w;
-    if (!file_remove_tree(dir, &e) || !file_mkdirs(dir, &e) || !weights_save(&v->table, weights_read_tensors, &w, dir, type, shard, &e))
-        die("%s", e.msg);
+    must(file_remove_tree(dir, &e));
+    save_weights(dir, v->w, type, shard);
 }
 
 static void test_round_trip(void)
 {
     struct err e = {""};
     for (int tied = 0; tied < 2; tied++) {
-        struct model_config c = run_tiny_config();
+        struct model_config c = tiny_config();
         c.tied = tied;
         struct weights *a = weights_new(&c, F32), *b = weights_new(&c, F32), *half = weights_new(&c, BF16), *master = weights_new(&c, F32);
         weights_random(a->w, NULL, &c, 3);
@@ -355,7 +354,7 @@ static const char *without_norm_f(const char *name, char buf[128])
 
 static void test_names(void)
 {
-    struct model_config c = run_tiny_config();
+    struct model_config c = tiny_config();
     struct err e = {""};
     c.tied = true;
     struct weights *a = weights_new(&c, F32), *b = weights_new(&c, F32);

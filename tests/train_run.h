@@ -7,7 +7,7 @@
 #include "core/json.h"
 #include "core/rng.h"
 #include "data/tokfile.h"
-#include "model/config.h"
+#include "tests/model_files.h"
 #include "tests/program.h"
 #include "tests/test.h"
 #include <fcntl.h>
@@ -80,34 +80,6 @@ static inline bool run_same_file(const char *a, const char *b)
     return same;
 }
 
-/* A model of a few thousand weights. */
-static inline struct model_config run_tiny_config(void)
-{
-    return (struct model_config){.vocab = 40,
-                                 .hidden = 16,
-                                 .layers = 2,
-                                 .heads = 4,
-                                 .headdim = 8,
-                                 .groups = 2,
-                                 .state = 8,
-                                 .conv = 4,
-                                 .chunk = 8,
-                                 .eps = 1e-5,
-                                 .tied = false,
-                                 .bos = 1,
-                                 .eos = 2,
-                                 .pad = 0};
-}
-
-static inline void run_write_config(const char *path, const struct model_config *c)
-{
-    struct err e;
-    json_t *o = config_json(c);
-    if (!json_write_path(path, o, &e))
-        die("%s", e.msg);
-    json_decref(o);
-}
-
 /* docs documents of up to most tokens each, the first quarter of each not learnt; a function of stream. */
 static inline void run_write_tok(const char *path, int64_t docs, int64_t most, int32_t vocab, uint64_t stream)
 {
@@ -169,11 +141,7 @@ static inline int run_metrics_differ(const char *a, const char *b)
 /* A program of this build under way. out: the file that gets both its outputs. */
 static inline pid_t run_start(const char *out, char *const argv[], int64_t file_limit)
 {
-    char here[4096];
-    ssize_t n = readlink("/proc/self/exe", here, sizeof here - 1); /* BUILD/tests/test_x */
-    must(n > 0);
-    here[n] = '\0';
-    char *program = xprintf("%s/%s", dirname(dirname(here)), argv[0]);
+    char *programs = program_folder(), *program = xprintf("%s/%s", programs, argv[0]);
     fflush(stdout);
     pid_t child = fork();
     must(child >= 0);
@@ -191,6 +159,7 @@ static inline pid_t run_start(const char *out, char *const argv[], int64_t file_
         _exit(127);
     }
     free(program);
+    free(programs);
     return child;
 }
 
@@ -223,10 +192,10 @@ static inline int run_train_limited(char **text, int64_t *peak, int64_t file_lim
 static inline char *run_settings(const char *name, const char *edits)
 {
     struct err e = {""};
-    struct model_config c = run_tiny_config();
+    struct model_config c = tiny_config();
     char *path = xstrdup(run_path("%s.json", name));
     if (!file_exists(run_path("model.json"))) {
-        run_write_config(run_path("model.json"), &c);
+        save_config(run_path("model.json"), &c);
         run_write_tok(run_path("a.tok"), 60, 30, (int32_t)c.vocab, 1);
         run_write_tok(run_path("b.tok"), 60, 50, (int32_t)c.vocab, 2);
     }
