@@ -110,6 +110,18 @@ static void dying_and_talking(void)
     check_has(said, "epoch 3\nprepare: 5 of 10 docs (50%), 20.0s left, 0.25 docs/s, 1 dropped\nepoch 4\nprepare: 10 docs in 0.0s, ");
     check_has(said, " docs/s, 2 dropped\n");
     check(!strchr(said, '\r') && !strchr(said, '\033'));
+}
+
+static void progress_on_a_terminal(void)
+{
+    char said[1000];
+    int ends[2];
+    if (openpty(&ends[0], &ends[1], NULL, NULL, NULL) != 0) {
+        test_skip("no pseudo-terminals here (/dev/pts)");
+        return;
+    }
+    close(ends[0]);
+    close(ends[1]);
     check_int(in_child_on(true, talks, said, sizeof said), 0); /* where a newline comes out as "\r\n" */
     check_has(said, "epoch 3\r\n\r\033[Kprepare: 5 of 10 docs (50%), 20.0s left, 0.25 docs/s, 1 dropped\r\033[Kepoch 4\r\n"
                     "\r\033[Kprepare: 10 docs in 0.0s, ");
@@ -450,6 +462,7 @@ static void json_lines(void)
 static const struct test tests[] = {
     {"errors nest and are cut", errors_nest_and_are_cut},
     {"dying and talking", dying_and_talking},
+    {"progress on a terminal", progress_on_a_terminal},
     {"durations", durations},
     {"an arena places what it measured", arena_places_what_it_measured},
     {"an arena refuses more", arena_refuses_more},
