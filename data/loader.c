@@ -1,167 +1,32 @@
 /* data/loader.c - see loader.h.
  *
- * The usable documents of all sources stand in one table (16 bytes each). An epoch is a list of indices into it, sorted by row: built in
- * about a second for a million documents, from (settings, seed, epoch) alone, and kept in a cache of two, since a step may touch two.
  * How many rows each epoch gives is found once, at opening, so that a step's rows are found by number.
  */
 #include "data/loader.h"
 #include "core/hash.h"
-#include "core/rng.h"
-#include "data/pack.h"
+#include "data/epoch.h"
 #include "data/tokfile.h"
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { EPOCHS_KEPT = 2 };
-enum { STREAM_DOCS = 0x64, STREAM_ROWS, STREAM_PART }; /* what a random number is for */
-
 struct source {
     char *path;
     struct tokfile *f;
-    int64_t first, n;    /* its usable documents in the table */
-    int64_t whole, part; /* an epoch holds each of them `whole` times, and `part` of them once more */
-};
-
-struct doc {
-    int64_t at; /* in its file */
-    int32_t len, learnt;
-};
-
-/* Row r holds documents doc[start[r]] .. doc[start[r + 1] - 1] (indices into the table), in the epoch's order. */
-struct epoch {
-    int64_t number; /* -1: an empty place of the cache */
-    int64_t rows, last_use;
-    uint32_t *start, *doc;
-    int32_t *learnt; /* [rows] */
-};
-
-struct cache {
-    pthread_mutex_t lock;
-    struct epoch epoch[EPOCHS_KEPT];
-    int64_t uses;
 };
 
 struct loader {
     struct loader_settings s;
     struct source *source;
-    struct doc *doc;
-    int64_t n_doc;
-    int64_t epoch_docs; /* documents of one epoch, weights counted in */
-    int64_t *epoch_row; /* [n_epoch + 1] the phase's row that is an epoch's first */
+    struct epoch_recipe recipe; /* sources in the same order */
+    int64_t *epoch_row;         /* [n_epoch + 1] the phase's row that is an epoch's first */
     int64_t n_epoch, steps, total_rows;
     int32_t max_docs;
     struct loader_stats stats;
     char digest[HASH_XXH3_HEX];
-    struct cache *cache; /* behind a pointer: it changes while the loader is const */
+    struct epoch_cache *cache; /* it changes while the loader is const */
 };
-
-static uint64_t stream(int what, int64_t index)
-{
-    return (uint64_t)what << 56 | (uint64_t)index;
-}
-
-/* ------------------------------------------------------------------- epochs */
-
-/* The epoch's documents in its order. */
-static uint32_t *epoch_order(const struct loader *l, int64_t number)
-{
-    uint32_t *order = xmalloc((size_t)l->epoch_docs * sizeof *order);
-    uint64_t seed = l->s.seed, n = (uint64_t)l->epoch_docs, i = 0;
-    for (int k = 0; k < l->s.n_source; k++) {
-        const struct source *src = &l->source[k];
-        for (int64_t pass = 0; pass < src->whole + (src->part > 0); pass++) {
-            /* The part is a window of `part` places on a permutation of the source, further on in every epoch. */
-            bool partly = pass == src->whole;
-            int64_t from = partly ? number * src->part % src->n : 0;
-            for (int64_t d = 0; d < src->n; d++) {
-                if (partly) {
-                    int64_t place = (int64_t)rng_permute(seed, stream(STREAM_PART, k), (uint64_t)src->n, (uint64_t)d);
-                    if ((place - from + src->n) % src->n >= src->part)
-                        continue;
-                }
-                uint64_t to = l->s.shuffle ? rng_permute(seed, stream(STREAM_DOCS, number), n, i) : i;
-                order[to] = (uint32_t)(src->first + d);
-                i++;
-            }
-        }
-    }
-    must(i == n);
-    return order;
-}
-
-/* Packs the documents: row_of[i] is the row of order[i], already in the permuted order of the rows. Returns the number of rows. */
-static int64_t epoch_rows(const struct loader *l, int64_t number, const uint32_t *order, uint32_t *row_of)
-{
-    int64_t n = l->epoch_docs;
-    if (!l->s.pack) {
-        for (int64_t i = 0; i < n; i++)
-            row_of[i] = (uint32_t)i;
-        return n;
-    }
-    int32_t *len = xmalloc((size_t)n * sizeof *len);
-    for (int64_t i = 0; i < n; i++)
-        len[i] = l->doc[order[i]].len;
-    int64_t rows = pack_best_fit(len, n, (int32_t)l->s.seq_len, row_of);
-    free(len);
-    if (l->s.shuffle) {
-        uint32_t *to = xmalloc((size_t)rows * sizeof *to);
-        for (int64_t r = 0; r < rows; r++)
-            to[r] = (uint32_t)rng_permute(l->s.seed, stream(STREAM_ROWS, number), (uint64_t)rows, (uint64_t)r);
-        for (int64_t i = 0; i < n; i++)
-            row_of[i] = to[row_of[i]];
-        free(to);
-    }
-    return rows;
-}
-
-static void epoch_free(struct epoch *p)
-{
-    free(p->start);
-    free(p->doc);
-    free(p->learnt);
-}
-
-static void epoch_build(const struct loader *l, int64_t number, struct epoch *p)
-{
-    int64_t n = l->epoch_docs;
-    uint32_t *order = epoch_order(l, number);
-    uint32_t *row_of = xmalloc((size_t)n * sizeof *row_of);
-    p->number = number;
-    p->rows = epoch_rows(l, number, order, row_of);
-    /* A counting sort by row keeps the epoch's order within each row. While it runs, start[r + 1] is where row r's next document goes. */
-    p->start = xcalloc((size_t)p->rows + 2, sizeof *p->start);
-    p->doc = xmalloc((size_t)n * sizeof *p->doc);
-    p->learnt = xcalloc((size_t)p->rows, sizeof *p->learnt);
-    for (int64_t i = 0; i < n; i++) {
-        p->start[row_of[i] + 2]++;
-        p->learnt[row_of[i]] += l->doc[order[i]].learnt;
-    }
-    for (int64_t r = 0; r < p->rows; r++)
-        p->start[r + 2] += p->start[r + 1];
-    for (int64_t i = 0; i < n; i++)
-        p->doc[p->start[row_of[i] + 1]++] = order[i];
-    free(order);
-    free(row_of);
-}
-
-/* With the cache's lock held; valid until it is given up. */
-static const struct epoch *epoch_get(const struct loader *l, int64_t number)
-{
-    struct cache *c = l->cache;
-    struct epoch *p = &c->epoch[0];
-    for (int i = 0; i < EPOCHS_KEPT && p->number != number; i++)
-        if (c->epoch[i].number == number || c->epoch[i].last_use < p->last_use)
-            p = &c->epoch[i];
-    if (p->number != number) {
-        epoch_free(p);
-        epoch_build(l, number, p);
-    }
-    p->last_use = ++c->uses;
-    return p;
-}
 
 /* -------------------------------------------------------------------- steps */
 
@@ -206,12 +71,12 @@ static struct rows rows_get(const struct loader *l, int64_t step)
     r.doc = xmalloc((size_t)(r.n * l->max_docs) * sizeof *r.doc);
     r.row_learnt = xmalloc((size_t)r.n * sizeof *r.row_learnt);
     r.start[0] = 0;
-    pthread_mutex_lock(&l->cache->lock);
+    epoch_cache_lock(l->cache);
     int64_t first = step_first(l, step), at = epoch_of(l, first);
-    const struct epoch *p = epoch_get(l, at);
+    const struct epoch *p = epoch_get(l->cache, &l->recipe, at);
     for (int64_t i = 0; i < r.n; i++) {
         if (first + i == l->epoch_row[at + 1])
-            p = epoch_get(l, ++at);
+            p = epoch_get(l->cache, &l->recipe, ++at);
         int64_t row = first + i - l->epoch_row[at];
         uint32_t from = p->start[row], n = p->start[row + 1] - from;
         memcpy(r.doc + r.start[i], p->doc + from, n * sizeof *r.doc);
@@ -219,7 +84,7 @@ static struct rows rows_get(const struct loader *l, int64_t step)
         r.row_learnt[i] = p->learnt[row];
         r.learnt += p->learnt[row];
     }
-    pthread_mutex_unlock(&l->cache->lock);
+    epoch_cache_unlock(l->cache);
     return r;
 }
 
@@ -232,10 +97,10 @@ static void rows_free(struct rows *r)
 
 static const struct source *source_of(const struct loader *l, uint32_t doc)
 {
-    const struct source *src = l->source;
+    const struct epoch_source *src = l->recipe.source;
     while (doc >= src->first + src->n)
         src++;
-    return src;
+    return &l->source[src - l->recipe.source];
 }
 
 int64_t loader_steps(const struct loader *l)
@@ -265,7 +130,7 @@ void loader_step(const struct loader *l, int64_t step, int64_t *rows, int64_t *t
     *learnt = r.learnt;
     *tokens = 0;
     for (int64_t i = 0; i < r.start[r.n]; i++)
-        *tokens += l->doc[r.doc[i]].len;
+        *tokens += l->recipe.doc[r.doc[i]].len;
     rows_free(&r);
 }
 
@@ -279,7 +144,7 @@ int64_t loader_passes(const struct loader *l, int64_t step, int rank, int size, 
 /* Appends a document; each of its targets has weight w. */
 static void batch_add(struct batch *b, const struct loader *l, uint32_t index, float w, uint8_t *learnt)
 {
-    const struct doc *d = &l->doc[index];
+    const struct epoch_doc *d = &l->recipe.doc[index];
     int32_t *ids = b->ids + b->tokens, *target = b->target + b->tokens;
     float *weight = b->weight + b->tokens;
     tokfile_read(source_of(l, index)->f, d->at, 0, d->len, ids, learnt);
@@ -320,7 +185,7 @@ void loader_describe(const struct loader *l, int64_t step, char *buf, size_t n)
     must(n > sizeof more);
     buf[0] = '\0';
     for (int64_t i = 0; i < r.start[r.n]; i++) {
-        char *word = xprintf("%s%s:%lld", i ? ", " : "", source_of(l, r.doc[i])->path, (long long)l->doc[r.doc[i]].at);
+        char *word = xprintf("%s%s:%lld", i ? ", " : "", source_of(l, r.doc[i])->path, (long long)l->recipe.doc[r.doc[i]].at);
         size_t len = strlen(word);
         bool fits = used + len + sizeof more <= n;
         strcpy(buf + used, fits ? word : more);
@@ -353,30 +218,33 @@ static bool check_source(const struct loader *l, int k, struct err *e)
 }
 
 /* Adds the source's usable documents to the table and counts how often an epoch goes through them. */
-static bool add_docs(struct loader *l, struct source *src, double weight, struct err *e)
+static bool add_docs(struct loader *l, int k, double weight, struct err *e)
 {
-    int64_t docs = tokfile_docs(src->f);
-    src->first = l->n_doc;
-    l->doc = xrealloc(l->doc, (size_t)(l->n_doc + docs) * sizeof *l->doc + 1);
+    struct tokfile *f = l->source[k].f;
+    struct epoch_source *src = &l->recipe.source[k];
+    int64_t docs = tokfile_docs(f);
+    src->first = l->recipe.n_doc;
+    l->recipe.doc = xrealloc(l->recipe.doc, (size_t)(l->recipe.n_doc + docs) * sizeof *l->recipe.doc + 1);
     for (int64_t i = 0; i < docs; i++) {
-        int64_t len = tokfile_doc_len(src->f, i), learnt = tokfile_doc_learnt(src->f, i);
+        int64_t len = tokfile_doc_len(f, i), learnt = tokfile_doc_learnt(f, i);
         if (len > l->s.seq_len) {
             l->stats.cut++;
             len = l->s.seq_len;
-            learnt = tokfile_learnt_in(src->f, i, len);
+            learnt = tokfile_learnt_in(f, i, len);
         }
         if (learnt > 0)
-            l->doc[l->n_doc++] = (struct doc){i, (int32_t)len, (int32_t)learnt};
+            l->recipe.doc[l->recipe.n_doc++] = (struct epoch_doc){i, (int32_t)len, (int32_t)learnt};
         else
             l->stats.unlearnt++;
     }
-    src->n = l->n_doc - src->first;
+    src->n = l->recipe.n_doc - src->first;
     double share = weight * (double)src->n;
-    if ((double)l->n_doc + (double)l->epoch_docs + share >= UINT32_MAX)
-        return err_set(e, "%s: with weight %g an epoch has more than %u documents: lower the weight", src->path, weight, UINT32_MAX);
+    if ((double)l->recipe.n_doc + (double)l->recipe.docs + share >= UINT32_MAX)
+        return err_set(e, "%s: with weight %g an epoch has more than %u documents: lower the weight", l->source[k].path, weight,
+                       UINT32_MAX);
     src->whole = (int64_t)floor(weight);
     src->part = llround((weight - floor(weight)) * (double)src->n);
-    l->epoch_docs += src->whole * src->n + src->part;
+    l->recipe.docs += src->whole * src->n + src->part;
     return true;
 }
 
@@ -387,30 +255,30 @@ static bool open_sources(struct loader *l, const struct loader_source *from, str
         if (!(from[k].weight > 0) || isinf(from[k].weight))
             return err_set(e, "%s: its weight must be above 0, got %g: give one, or leave the data set out", from[k].path, from[k].weight);
         src->path = xstrdup(from[k].path);
-        if (!tokfile_open(&src->f, src->path, true, e) || !check_source(l, k, e) || !add_docs(l, src, from[k].weight, e))
+        if (!tokfile_open(&src->f, src->path, true, e) || !check_source(l, k, e) || !add_docs(l, k, from[k].weight, e))
             return false;
     }
-    if (l->n_doc == 0)
+    if (l->recipe.n_doc == 0)
         return err_set(
             e,
             "%s%s: nothing to train on: none of %lld documents has a learnt token (after its first) within seq_len %lld: add data or raise seq_len",
             l->s.n_source ? l->source[0].path : "data", l->s.n_source > 1 ? " and others" : "", (long long)l->stats.unlearnt,
             (long long)l->s.seq_len);
-    if (l->epoch_docs == 0)
+    if (l->recipe.docs == 0)
         return err_set(e, "%s: nothing to train on: its weight is less than half a document of %lld: raise the weight", l->source[0].path,
-                       (long long)l->n_doc);
+                       (long long)l->recipe.n_doc);
     return true;
 }
 
 static void count_first_epoch(struct loader *l)
 {
     struct loader_stats *s = &l->stats;
-    const struct epoch *p = epoch_get(l, 0);
-    s->docs = l->epoch_docs;
+    const struct epoch *p = epoch_get(l->cache, &l->recipe, 0);
+    s->docs = l->recipe.docs;
     s->rows = p->rows;
     for (int64_t i = 0; i < s->docs; i++) {
-        s->tokens += l->doc[p->doc[i]].len;
-        s->learnt += l->doc[p->doc[i]].learnt;
+        s->tokens += l->recipe.doc[p->doc[i]].len;
+        s->learnt += l->recipe.doc[p->doc[i]].learnt;
     }
     s->fill = (double)s->tokens / ((double)s->rows * (double)l->s.seq_len);
 }
@@ -423,9 +291,9 @@ static void lay_out_phase(struct loader *l)
     l->epoch_row[0] = 0;
     l->max_docs = 1;
     while (l->s.steps ? l->total_rows < want : (double)l->n_epoch < l->s.epochs) {
-        int64_t rows = l->epoch_docs;
+        int64_t rows = l->recipe.docs;
         if (l->s.pack) {
-            const struct epoch *p = epoch_get(l, l->n_epoch);
+            const struct epoch *p = epoch_get(l->cache, &l->recipe, l->n_epoch);
             rows = p->rows;
             for (int64_t r = 0; r < rows; r++) {
                 int32_t docs = (int32_t)(p->start[r + 1] - p->start[r]);
@@ -472,10 +340,10 @@ bool loader_open(struct loader **out, const struct loader_settings *s, struct er
     l->s.source = NULL; /* the caller's; what is needed of it is in l->source */
     l->s.tokenizer = s->tokenizer ? s->tokenizer : "";
     l->source = xcalloc((size_t)s->n_source + 1, sizeof *l->source);
-    l->cache = xcalloc(1, sizeof *l->cache);
-    must(pthread_mutex_init(&l->cache->lock, NULL) == 0);
-    for (int i = 0; i < EPOCHS_KEPT; i++)
-        l->cache->epoch[i].number = -1;
+    l->recipe =
+        (struct epoch_recipe){.n_source = s->n_source, .seq_len = s->seq_len, .pack = s->pack, .shuffle = s->shuffle, .seed = s->seed};
+    l->recipe.source = xcalloc((size_t)s->n_source + 1, sizeof *l->recipe.source);
+    l->cache = epoch_cache_new();
     if (!open_sources(l, s->source, e)) {
         loader_close(l);
         return false;
@@ -496,12 +364,10 @@ void loader_close(struct loader *l)
         tokfile_close(l->source[k].f);
         free(l->source[k].path);
     }
-    for (int i = 0; i < EPOCHS_KEPT; i++)
-        epoch_free(&l->cache->epoch[i]);
-    pthread_mutex_destroy(&l->cache->lock);
-    free(l->cache);
+    epoch_cache_free(l->cache);
     free(l->source);
-    free(l->doc);
+    free(l->recipe.source);
+    free(l->recipe.doc);
     free(l->epoch_row);
     free(l);
 }
