@@ -10,6 +10,8 @@ config=${2:-configs/corpus-cpu.json}
 bin=${BUILD:-build/${BACKEND:-cpu}}
 run=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["run_dir"])' "$config")
 tokenizer=$run/tokenizer.model
+# OpenMP threads that wait spin for some 10 ms by default, which ruins a machine that does other work too: they sleep sooner.
+export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
 
 mkdir -p "$run/data"
 cp "$corpus/tokenizer/mistral_v3.model" "$tokenizer"
