@@ -1,4 +1,4 @@
-# make            the CPU build           -> build/cpu/{prepare,train,export,generate,score}
+# make            the CPU build           -> build/cpu/{prepare,train,export,generate,score,report,synth}
 # make BACKEND=cuda   the NVIDIA build    -> build/cuda/...
 # make help       every target
 #
@@ -92,7 +92,7 @@ bench: $(addprefix $(BUILD)/tests/,$(BENCHES))
 	@set -e; for b in $^; do echo "== $$b"; $$b --json $(BUILD)/$$(basename $$b).json; done
 
 help:
-	@echo 'make                 the programs, CPU build:    build/cpu/{prepare,train,export,generate,score}'
+	@echo 'make                 the programs, CPU build:    build/cpu/{prepare,train,export,generate,score,report,synth}'
 	@echo 'make BACKEND=cuda    the same for NVIDIA GPUs:   build/cuda/... (CUDA_HOME=$(if $(CUDA_HOME),$(CUDA_HOME),/usr/local/cuda))'
 	@echo 'make test            build all, check, run every test; the last line sums up (BACKEND=cuda: on the GPU)'
 	@echo 'PCM_LONG=1 make test the long form: a run killed 100 times instead of 10'
@@ -100,7 +100,9 @@ help:
 	@echo 'make asan            every test under the address, leak and undefined-behaviour sanitizers'
 	@echo 'make tests           build the test and bench programs only'
 	@echo 'make bench           build and run the benchmarks: tables, and BUILD/bench_*.json'
-	@echo 'make demo            prepare, train, export, generate and score on a small example'
+	@echo '                     one of them: make tests, then BUILD/tests/bench_{model,ops} [--model NAME|CONFIG] [--tokens N] [--quick]'
+	@echo '                     [--only train|decode|NAME OF OPS] [--json FILE]; --help says more'
+	@echo 'make demo            synth, prepare, train, export, generate, score and report on a small example'
 	@echo 'make clean           remove build/'
 	@echo 'Variables: BACKEND=cpu|cuda  BUILD=folder  ARCH=native (for -march)  CC CXX NVCC CFLAGS LDFLAGS'
 
