@@ -24,4 +24,6 @@ void batch_layout(struct pass *p, struct arena *mem, const struct model_shape *s
 int64_t memory_total(const struct param_table *t, const struct memory_shape *s);
 /* The most layers whose activations can be kept within budget bytes; -1: not even none. */
 int32_t memory_fit(const struct param_table *t, struct memory_shape s, int64_t budget);
+/* Bytes of the program and its libraries beside the layout, measured; to be asked before the layout is placed. */
+int64_t memory_library(const struct memory_shape *s);
 #endif

@@ -2,7 +2,6 @@
 #include "train/setup.h"
 #include "core/log.h"
 #include "kernels/device.h"
-#include "kernels/linear.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,46 +90,6 @@ static bool choose_recompute(struct setup *u, bool allow_misfit, struct err *e)
                                                    : "lower the phases' seq_len or use more ranks");
 }
 
-/* One product of each kind at the model's sizes, or at sizes from which the library's buffers stop to grow. */
-static void warm_product(const struct memory_shape *s, int64_t rows, int64_t in, int64_t out)
-{
-    enum { ROWS = 2048, IN = 1024, OUT = 4096 };
-    enum dtype t = s->model.type;
-    rows = rows < ROWS ? rows : ROWS;
-    in = in < IN ? in : IN;
-    out = out < OUT ? out : OUT;
-    mat none = {0}, x = mat_make(NULL, t, rows, in), y = mat_make(NULL, t, rows, out), w = mat_make(NULL, t, out, in), dw = w;
-    dw.dtype = s->gradients;
-    x.data = dev_alloc((size_t)(rows * in * dtype_size(t)));
-    y.data = dev_alloc((size_t)(rows * out * dtype_size(t)));
-    w.data = dev_alloc((size_t)(out * in * dtype_size(t)));
-    dw.data = dev_alloc((size_t)(out * in * dtype_size(dw.dtype)));
-    linear_fwd(y, x, w, none);
-    linear_bwd_w(dw, y, x);
-    linear_bwd_x(x, y, w, 0);
-    dev_sync();
-    dev_free(x.data);
-    dev_free(y.data);
-    dev_free(w.data);
-    dev_free(dw.data);
-}
-
-/* What the program and its libraries take beside the arena. The matrix library's code and buffers (on a CPU 7 to 40 MB in the heap) come
- * with its first products, so they are made here. The other sizes that a step brings, and the buffers through which files are read and
- * written, spread the heap by about a sixth of that again (measured with models of 0.4 to 130 million weights). */
-static int64_t measure_library(const struct memory_shape *s)
-{
-    const struct model_config *c = &s->model.config;
-    int64_t before = (int64_t)dev_library_bytes(), after;
-    for (int round = 0; round < 2; round++) { /* the second finds the heap as the first left it, as a step does */
-        warm_product(s, s->model.max_tokens, c->hidden, config_proj_dim(c));
-        warm_product(s, s->model.max_tokens, config_inner(c), c->hidden);
-        warm_product(s, s->model.logit_rows, c->hidden, c->vocab);
-    }
-    after = (int64_t)dev_library_bytes();
-    return after + (after - before) / 6;
-}
-
 bool setup_open(struct setup *u, const struct settings *s, bool allow_misfit, struct err *e)
 {
     char note[256];
@@ -155,7 +114,7 @@ bool setup_open(struct setup *u, const struct settings *s, bool allow_misfit, st
     if (!open_phases(u, e))
         return false;
     u->shape.model.logit_rows = model_logit_rows(&u->config, (enum dtype)s->precision, u->shape.model.max_tokens);
-    u->library_bytes = measure_library(&u->shape);
+    u->library_bytes = memory_library(&u->shape);
     dev_memory(&u->free_bytes, &u->total_bytes);
     return choose_recompute(u, allow_misfit, e);
 }
