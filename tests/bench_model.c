@@ -50,6 +50,9 @@ static void published_note(const char *model, const char *what, int64_t tokens, 
 static void step_shares(struct bench *b, struct bench_train *t, json_t *group)
 {
     double ops = 0, products = 0, flops = 0, step = b->step_seconds;
+    bench_memory(b);
+    bench_memory_json(b, group);
+    printf("  its ops; memory right before: copy %.1f GB/s, read %.1f GB/s\n", b->copy * 1e-9, b->read * 1e-9);
     bench_block_ops(b, t);
     bench_ends_ops(b, t);
     bench_optim_ops(b, t);
@@ -157,6 +160,7 @@ static void decode(struct bench *b, const char *model, const struct model_config
         free(layer);
         return;
     }
+    bench_memory(b);
     void *block = dev_alloc(mem.used);
     mem = (struct arena){block, mem.used, 0};
     decode_layout(&d, &mem, c, w.dtype, state_type, batch, layer);
@@ -207,13 +211,15 @@ static void decode(struct bench *b, const char *model, const struct model_config
     double weights = (double)t->bytes[w.dtype] - table;
     double bytes = weights + states, rate = strcmp(dev_backend(), "cpu") == 0 ? b->read : b->copy, memory = bytes / rate;
     double products = 2.0 * batch * weights / e / b->product;
-    printf("  batch %3d, %s state: step %9.3f ms, %9.1f tokens/s, %6.1f GB/s = %3.0f%% of the %s rate", batch, ref_dtype_name(state_type),
-           step * 1e3, batch / step, bytes / step * 1e-9, 100 * memory / step, rate == b->read ? "read" : "copy");
+    printf("  batch %3d, %s state: step %9.3f ms, %9.1f tokens/s, %6.1f GB/s, share %3.0f%% of %6.1f GB/s (%s, right before)", batch,
+           ref_dtype_name(state_type), step * 1e3, batch / step, bytes / step * 1e-9, 100 * memory / step, rate * 1e-9,
+           rate == b->read ? "read" : "copy");
     if (products > memory)
-        printf("; bound by products: %3.0f%%", 100 * products / step);
+        printf("; bound by products: share %3.0f%%", 100 * products / step);
     json_t *row = json_pack("{s:i, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "batch", batch, "state", ref_dtype_name(state_type), "step_s",
                             step, "tokens_per_s", batch / step, "bytes", bytes, "weight_bytes", weights, "share_of_memory_bound",
                             memory / step, "share_of_product_bound", products / step, "work_bytes", (double)mem.used);
+    bench_memory_json(b, row);
     published_note(model, ref_dtype_name(state_type), batch, batch / step, row);
     json_array_append_new(b->rows, row);
     printf("\n");
