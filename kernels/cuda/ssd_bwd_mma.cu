@@ -13,6 +13,7 @@
  * sums like y . dy, which cancel across the whole sequence, are never formed.
  */
 #include "kernels/cuda/ssd_tile.cuh"
+#include <type_traits>
 
 namespace
 {
@@ -28,23 +29,50 @@ struct bwd_kernel_args {
     int chunk0, chunk1, per_chunk;
 };
 
-/* --- Steps 1 and 2: a state, or a state's gradient, walking over tiles --- */
-constexpr int WALK_STAGES = 3;
+/* --- Steps 1 and 2: a state, or a state's gradient, walking over tiles ---
+ *
+ * What a step waits for is its product alone: tiles are fetched WALK_AHEAD steps before, and u is weighted one step before, beside the
+ * product of the tile at hand. */
+constexpr int WALK_AHEAD = 3;
 template <int N> struct walk_shared {
-    bf16 u[WALK_STAGES][TILE * HEADDIM], v[WALK_STAGES][TILE * N];
-    bf16 us[TILE * HEADDIM];
-    tile_steps steps[WALK_STAGES];
+    bf16 u[WALK_AHEAD][TILE * HEADDIM], v[WALK_AHEAD + 1][TILE * N];
+    bf16 weighted[2][TILE * HEADDIM];
+    tile_steps steps[WALK_AHEAD + 1];
 };
+
+/* Rounds 16 rows of 64 columns to bf16 and writes them in whole lines of 128 bytes: an even row's quad of lanes and the next row's
+ * exchange halves, so that the eight write first the one row, then the other. */
+__device__ __forceinline__ void write_lines(bf16 *to, int64_t ld, const float (*acc)[4])
+{
+    const bool odd = frag_row() & 1;
+    const int col = (odd ? 32 : 0) + 8 * (lane_id() & 3);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        uint32_t r[8];
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            r[j] = pack2(acc[j][2 * half], acc[j][2 * half + 1]);
+        const uint4 left = quad_transpose(r[0], r[1], r[2], r[3]), right = quad_transpose(r[4], r[5], r[6], r[7]);
+        uint4 other = odd ? left : right;
+        other.x = __shfl_xor_sync(~0u, other.x, 4);
+        other.y = __shfl_xor_sync(~0u, other.y, 4);
+        other.z = __shfl_xor_sync(~0u, other.z, 4);
+        other.w = __shfl_xor_sync(~0u, other.w, 4);
+        bf16 *row = to + (8 * half + (frag_row() & ~1)) * ld + col;
+        *(uint4 *)row = odd ? other : left;
+        *(uint4 *)(row + ld) = odd ? right : other;
+    }
+}
 
 /* Not REVERSE: the states entering tiles 1.. of chunk block / H, from the one kept at its start: u = x, v = B.
  * REVERSE: the gradients of the states leaving the tiles of document block / H in this slice, from the last to the first: u = dy, v = C. */
 template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_kernel_args &a, int block)
 {
-    constexpr int NI = N / 32;
+    constexpr int NI = N / 16; /* a warp has 16 rows by N / 2 columns */
     constexpr int64_t STATE = HEADDIM * N;
     walk_shared<N> &sh = *(walk_shared<N> *)shared_block();
     const int heads = a.d.heads, unit = block / heads, head = block % heads, group = head / (heads / a.d.groups);
-    const int warp = threadIdx.x >> 5, m = (warp & 1) * 32, n = (warp >> 1) * (N / 4);
+    const int warp = threadIdx.x >> 5, m = (warp & 3) * 16, n = (warp >> 2) * (N / 2);
     int lo = a.chunk0 + unit, hi = lo + 1;
     bool goes_on = true, came_from = false; /* the document after chunk hi - 1, before chunk lo */
     if (REVERSE) {
@@ -58,75 +86,85 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
     const int n_tile = tiles_of(a.s, lo, hi, TILE);
     const int n_update = came_from ? n_tile : n_tile - 1; /* nobody wants what follows the last tile otherwise */
     const tokens<bf16> u = REVERSE ? a.dy : a.x, v = REVERSE ? a.C : a.B;
+    const int doc = a.s.chunk_doc[lo], first = (lo - a.s.first_chunk[doc]) * a.s.chunk; /* chunk lo's first token in its document */
+    const int64_t doc_row = a.s.start[doc];
+    const int doc_len = (int)(a.s.start[doc + 1] - doc_row);
 
     auto fetch = [&](int i) {
         if (i < n_update) {
-            const int tile = REVERSE ? n_tile - 1 - i : i, stage = i % WALK_STAGES;
-            const tile_place at = place_of(a.s, lo + tile / a.per_chunk, tile % a.per_chunk, TILE);
-            tile_copy<HEADDIM>(sh.u[stage], u.row(at.row) + head * HEADDIM, u.ld, at.len);
-            tile_copy<N>(sh.v[stage], v.row(at.row) + group * N, v.ld, at.len);
-            const int64_t step = at.row * heads + head;
-            steps_copy(&sh.steps[stage], a.dt + step, a.cum + step, heads, at.len);
+            const int tile = REVERSE ? n_tile - 1 - i : i, in_chunk = tile % a.per_chunk * TILE;
+            const int token = first + tile / a.per_chunk * a.s.chunk + in_chunk;
+            const int len = min(min(a.s.chunk - in_chunk, doc_len - token), TILE);
+            const int64_t row = doc_row + token, step = row * heads + head;
+            tile_copy<HEADDIM>(sh.u[i % WALK_AHEAD], u.row(row) + head * HEADDIM, u.ld, len);
+            tile_copy<N>(sh.v[i % (WALK_AHEAD + 1)], v.row(row) + group * N, v.ld, len);
+            steps_copy(&sh.steps[i % (WALK_AHEAD + 1)], a.dt + step, a.cum + step, heads, len);
         }
         copies_commit();
     };
-    for (int i = 0; i < WALK_STAGES - 1; i++)
+    auto weigh = [&](int i) {
+        const tile_steps &steps = sh.steps[i % (WALK_AHEAD + 1)];
+        tile_scale(sh.weighted[i & 1], sh.u[i % WALK_AHEAD],
+                   [&](int row) { return REVERSE ? exp_fast(steps.cum[row]) : steps.dt[row] * exp_fast(steps.after(row)); });
+    };
+    for (int i = 0; i < WALK_AHEAD; i++)
         fetch(i);
 
-    float S[2][NI][4];
+    float S[1][NI][4];
     const float *carry = a.carry_in + head * STATE;
     const bf16 *kept = a.kept + ((int64_t)lo * heads + head) * STATE;
 #pragma unroll
-    for (int i = 0; i < 2; i++)
+    for (int j = 0; j < NI; j++)
 #pragma unroll
-        for (int j = 0; j < NI; j++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const int o = (m + 16 * i + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
-                float2 f = make_float2(0, 0);
-                if (REVERSE) {
-                    if (goes_on)
-                        f = *(const float2 *)(carry + o);
-                } else {
-                    const uint32_t b = *(const uint32_t *)(kept + o);
-                    f = make_float2(low2(b), high2(b));
-                }
-                S[i][j][2 * half] = f.x, S[i][j][2 * half + 1] = f.y;
+        for (int half = 0; half < 2; half++) {
+            const int o = (m + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
+            float2 f = make_float2(0, 0);
+            if (REVERSE) {
+                if (goes_on)
+                    f = *(const float2 *)(carry + o);
+            } else {
+                const uint32_t b = *(const uint32_t *)(kept + o);
+                f = make_float2(low2(b), high2(b));
             }
+            S[0][j][2 * half] = f.x, S[0][j][2 * half + 1] = f.y;
+        }
+    if (n_update > 0) {
+        copies_wait<WALK_AHEAD - 1>();
+        __syncthreads();
+        weigh(0);
+    }
 
     for (int i = 0; i < n_tile; i++) {
-        const int tile = REVERSE ? n_tile - 1 - i : i, stage = i % WALK_STAGES;
+        copies_wait<WALK_AHEAD - 2>();
+        __syncthreads(); /* tile i + 1 is there, tile i is weighted, tile i - 1 is used up */
+        fetch(i + WALK_AHEAD);
+        const int tile = REVERSE ? n_tile - 1 - i : i;
         if (REVERSE || i > 0) {
             const int64_t index = (int64_t)(lo - a.chunk0) * a.per_chunk + tile;
             bf16 *to = (REVERSE ? a.R + (index * heads + head) * STATE
-                                : a.S + (((int64_t)unit * (a.per_chunk - 1) + tile - 1) * heads + head) * STATE);
-#pragma unroll
-            for (int k = 0; k < 2; k++)
-                put_rows(S[k], [&](int row, int col, uint4 piece) { *(uint4 *)(to + (m + 16 * k + row) * N + n + col) = piece; });
+                                : a.S + (((int64_t)unit * (a.per_chunk - 1) + tile - 1) * heads + head) * STATE) +
+                       m * N + n;
+            if constexpr (N == 128)
+                write_lines(to, N, S[0]);
+            else
+                put_rows(S[0], [&](int row, int col, uint4 piece) { *(uint4 *)(to + row * N + col) = piece; });
         }
         if (i == n_update)
             break;
-        copies_wait<WALK_STAGES - 2>();
-        __syncthreads();
-        fetch(i + WALK_STAGES - 1);
-        const tile_steps &steps = sh.steps[stage];
-        tile_scale(sh.us, sh.u[stage],
-                   [&](int row) { return REVERSE ? __expf(steps.cum[row]) : steps.dt[row] * __expf(steps.after(row)); });
-        __syncthreads();
-        scale(S, __expf(steps.cum[TILE - 1]));
-        warp_product<true, HEADDIM, false, N>(S, sh.us, m, sh.v[stage], n, 0, TILE);
+        if (i + 1 < n_update)
+            weigh(i + 1);
+        scale(S, exp_fast(sh.steps[i % (WALK_AHEAD + 1)].cum[TILE - 1]));
+        warp_product<true, HEADDIM, false, N>(S, sh.weighted[i & 1], m, sh.v[i % (WALK_AHEAD + 1)], n, 0, TILE);
     }
     if (REVERSE && came_from) {
         float *to = a.carry_out + head * STATE;
 #pragma unroll
-        for (int i = 0; i < 2; i++)
+        for (int j = 0; j < NI; j++)
 #pragma unroll
-            for (int j = 0; j < NI; j++)
-#pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    const int o = (m + 16 * i + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
-                    *(float2 *)(to + o) = make_float2(S[i][j][2 * half], S[i][j][2 * half + 1]);
-                }
+            for (int half = 0; half < 2; half++) {
+                const int o = (m + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
+                *(float2 *)(to + o) = make_float2(S[0][j][2 * half], S[0][j][2 * half + 1]);
+            }
     }
 }
 
@@ -140,7 +178,13 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) walk_kernel(bwd_k
         walk<N, false>(a, block - backwards);
 }
 
-/* --- Step 3: the gradients of a tile, head after head of a group --- */
+/* --- Step 3: the gradients of a tile, head after head of a group ---
+ *
+ * Two teams of 8 warps share a head: the first adds up dB and dC through the states, and the sums over tokens; the second has the
+ * pairs of tokens, du and dx. They meet once a head. A team alone would wait for its loads and products most of the time, and
+ * the registers of both sets of accumulators do not fit one.
+ */
+constexpr int BWD_THREADS = 2 * THREADS;
 
 /* Per-token sums of one head, each in as many parts as warps share them. */
 struct head_sums {
@@ -160,6 +204,14 @@ template <int N> struct bwd_shared {
     tile_steps steps[3];  /* one more than the tiles: a head's sums are finished while the next head is computed */
     head_sums sums[2];
 };
+
+/* What a block works on: a tile of a chunk, and the n_head heads of a group from head0. */
+struct bwd_tile {
+    tile_place at;
+    int group, head0, n_head, chunk, in_chunk;
+    int64_t index; /* of the pass's tiles */
+};
+enum { ALL = 1, PAIRS }; /* barriers */
 
 /* One warp: ddt of the tile's tokens for one head, and the head's sums over the tile. Lane l has tokens 2l and 2l + 1. */
 __device__ __forceinline__ void finish_head(const bwd_kernel_args &a, const head_sums &h, const tile_steps &steps, tile_place at, int head,
@@ -183,7 +235,7 @@ __device__ __forceinline__ void finish_head(const bwd_kernel_args &a, const head
 #pragma unroll
     for (int w = 0; w < 8; w++)
         pass += h.pass[w];
-    pass *= __expf(steps.cum[TILE - 1]);
+    pass *= exp_fast(steps.cum[TILE - 1]);
 
     float suffix = from[0] + from[1], prefix = to[0] + to[1]; /* inclusive over lanes */
 #pragma unroll
@@ -223,173 +275,42 @@ __device__ __forceinline__ void finish_head(const bwd_kernel_args &a, const head
     }
 }
 
-template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_kernel_args a)
+/* The first team: to dB and dC what goes through the states, head after head; then what goes through dG, which lies in GL. */
+template <int N> __device__ __forceinline__ void states_team(const bwd_kernel_args &a, bwd_shared<N> &sh, const bwd_tile &t)
 {
-    constexpr int NI = N / 32; /* dB, dC: a warp has 32 rows by N / 4 columns */
+    constexpr int NI = N / 32; /* a warp has 32 rows by N / 4 columns */
     constexpr int64_t STATE = HEADDIM * N;
-    bwd_shared<N> &sh = *(bwd_shared<N> *)shared_block();
-    const int heads = a.d.heads, per_group = heads / a.d.groups, group = blockIdx.x % a.d.groups, tile = blockIdx.x / a.d.groups;
-    const int chunk = a.chunk0 + tile / a.per_chunk, in_chunk = tile % a.per_chunk, head0 = group * per_group;
-    const int64_t tile_index = (int64_t)chunk * a.per_chunk + in_chunk;
-    const tile_place at_tile = place_of(a.s, chunk, in_chunk, TILE);
-    if (at_tile.len <= 0) {
-        for (int i = threadIdx.x; i < 3 * per_group; i += THREADS)
-            a.partial[(tile_index * 3 + i / per_group) * heads + head0 + i % per_group] = 0;
-        return;
-    }
+    const int64_t heads = a.d.heads;
     const int warp = threadIdx.x >> 5, fr = frag_row(), fc = frag_col();
-    const int rows = (warp >> 1) * 16, half = warp & 1;         /* of [64][64] results */
-    const int bm = (warp & 1) * 32, bn = (warp >> 1) * (N / 4); /* of dB and dC */
+    const int bm = (warp & 1) * 32, bn = (warp >> 1) * (N / 4);
 
     auto fetch = [&](int h) {
-        if (h < per_group) {
-            const int head = head0 + h, stage = h & 1;
-            tile_copy<HEADDIM>(sh.x[stage], a.x.row(at_tile.row) + head * HEADDIM, a.x.ld, at_tile.len);
-            tile_copy<HEADDIM>(sh.dy[stage], a.dy.row(at_tile.row) + head * HEADDIM, a.dy.ld, at_tile.len);
-            const bf16 *S = in_chunk == 0 ? a.kept + ((int64_t)chunk * heads + head) * STATE
-                                          : a.S + (((int64_t)(chunk - a.chunk0) * (a.per_chunk - 1) + in_chunk - 1) * heads + head) * STATE;
-            tile_copy<N>(sh.S[stage], S, N, HEADDIM);
-            tile_copy<N>(sh.R[stage], a.R + ((int64_t)tile * heads + head) * STATE, N, HEADDIM);
-            const int64_t step = at_tile.row * heads + head;
-            steps_copy(&sh.steps[h % 3], a.dt + step, a.cum + step, heads, at_tile.len);
+        if (h < t.n_head) {
+            const int64_t head = t.head0 + h, tile = t.index - (int64_t)a.chunk0 * a.per_chunk;
+            const int64_t entering = (int64_t)(t.chunk - a.chunk0) * (a.per_chunk - 1) + t.in_chunk - 1;
+            tile_copy<N>(sh.S[h & 1], t.in_chunk == 0 ? a.kept + (t.chunk * heads + head) * STATE : a.S + (entering * heads + head) * STATE,
+                         N, HEADDIM);
+            tile_copy<N>(sh.R[h & 1], a.R + (tile * heads + head) * STATE, N, HEADDIM);
         }
         copies_commit();
     };
-    tile_copy<N>(sh.B, a.B.row(at_tile.row) + group * N, a.B.ld, at_tile.len);
-    tile_copy<N>(sh.C, a.C.row(at_tile.row) + group * N, a.C.ld, at_tile.len);
+    tile_copy<N>(sh.B, a.B.row(t.at.row) + t.group * N, a.B.ld, t.at.len);
+    tile_copy<N>(sh.C, a.C.row(t.at.row) + t.group * N, a.C.ld, t.at.len);
     fetch(0);
 
-    float G[2][2][4], dG[2][2][4]; /* columns 16 (half + 2q) + 8 j of the warp's 16 rows; dG is summed over heads */
     float dB[2][NI][4], dC[2][NI][4];
-    zero(dG);
     zero(dB);
     zero(dC);
-
-    for (int h = 0; h < per_group; h++) {
-        const int head = head0 + h, stage = h & 1;
+    for (int h = 0; h < t.n_head; h++) {
+        const int stage = h & 1;
         copies_wait<0>();
-        __syncthreads();
+        barrier<ALL, BWD_THREADS>();
         fetch(h + 1);
-        if (h == 0) {
-            zero(G);
-#pragma unroll
-            for (int q = 0; q < 2; q++)
-                if (16 * (half + 2 * q) <= rows)
-                    warp_product<false, N, true, N>(*(float(*)[1][2][4]) & G[q], sh.C, rows, sh.B, 16 * (half + 2 * q), 0, N);
-        } else if (warp == h % 8)
-            finish_head(a, sh.sums[stage ^ 1], sh.steps[(h - 1) % 3], at_tile, head - 1, tile_index);
+        if (h > 0 && warp == h % 8)
+            finish_head(a, sh.sums[stage ^ 1], sh.steps[(h - 1) % 3], t.at, t.head0 + h - 1, t.index);
         const bf16 *x = sh.x[stage], *dy = sh.dy[stage], *S = sh.S[stage], *R = sh.R[stage];
         const tile_steps &steps = sh.steps[h % 3];
         head_sums &sums = sh.sums[stage];
-
-        /* Pairs: dG and its products with G; G L to shared memory. */
-        {
-            const float cum[2] = {steps.cum[rows + fr], steps.cum[rows + fr + 8]};
-            float row_pairs[2] = {};
-#pragma unroll
-            for (int q = 0; q < 2; q++) {
-                const int cols = 16 * (half + 2 * q);
-                if (cols > rows)
-                    continue;
-                float dM[1][2][4];
-                zero(dM);
-                warp_product<false, HEADDIM, true, HEADDIM>(dM, dy, rows, x, cols, 0, HEADDIM);
-#pragma unroll
-                for (int j = 0; j < 2; j++) {
-                    const int col = cols + 8 * j + fc;
-                    const float2 cum_j = *(const float2 *)&steps.cum[col], dt_j = *(const float2 *)&steps.dt[col];
-                    float col_pairs[2] = {};
-#pragma unroll
-                    for (int e = 0; e < 2; e++) {
-                        const int row = rows + fr + 8 * e;
-                        float gl[2];
-#pragma unroll
-                        for (int k = 0; k < 2; k++) {
-                            const float d = dM[0][j][2 * e + k], g = G[q][j][2 * e + k];
-                            const float decay = __expf(fminf(cum[e] - (k ? cum_j.y : cum_j.x), 0.f));
-                            const float L = col + k <= row ? decay : 0.f;
-                            const float dg = d * L * (k ? dt_j.y : dt_j.x);
-                            dG[q][j][2 * e + k] += dg;
-                            const float pair = col + k < row ? dg * g : 0.f;
-                            row_pairs[e] += pair;
-                            col_pairs[k] += pair;
-                            gl[k] = g * L;
-                            if (col + k == row)
-                                sums.dy_x[row] = d;
-                        }
-                        *(uint32_t *)(sh.GL + at<TILE>(row, col)) = pack2(gl[0], gl[1]);
-                    }
-                    col_pairs[0] = col_sum(col_pairs[0]);
-                    col_pairs[1] = col_sum(col_pairs[1]);
-                    if (fr == 0)
-                        *(float2 *)&sums.pair_col[warp >> 1][col] = make_float2(col_pairs[0], col_pairs[1]);
-                }
-            }
-#pragma unroll
-            for (int e = 0; e < 2; e++) {
-                const float sum = row_sum(row_pairs[e]);
-                if (fc == 0)
-                    sums.pair_row[half][rows + fr + 8 * e] = sum;
-            }
-        }
-        /* du, first the leaving state's share: rows are tokens j, columns 32 half.. of P. */
-        float du[1][4][4];
-        zero(du);
-        warp_product<false, N, true, N>(du, sh.B, rows, R, 32 * half, 0, N);
-#pragma unroll
-        for (int e = 0; e < 2; e++) {
-            const int row = rows + fr + 8 * e;
-            const float f = __expf(steps.after(row));
-            float sum = 0;
-#pragma unroll
-            for (int j = 0; j < 4; j++) {
-                const uint32_t xv = *(const uint32_t *)(x + at<HEADDIM>(row, 32 * half + 8 * j + fc));
-                du[0][j][2 * e] *= f;
-                du[0][j][2 * e + 1] *= f;
-                sum += du[0][j][2 * e] * low2(xv) + du[0][j][2 * e + 1] * high2(xv);
-            }
-            sum = row_sum(sum);
-            if (fc == 0)
-                sums.leave[half][row] = steps.dt[row] * sum;
-        }
-        /* dC and dB through the states. */
-        {
-            float t[2][NI][4];
-            zero(t);
-            warp_product<false, HEADDIM, false, N>(t, dy, bm, S, bn, 0, HEADDIM);
-#pragma unroll
-            for (int i = 0; i < 2; i++)
-#pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    const int row = bm + 16 * i + fr + 8 * e;
-                    const float f = __expf(steps.cum[row]);
-                    float sum = 0;
-#pragma unroll
-                    for (int j = 0; j < NI; j++) {
-                        const uint32_t c = *(const uint32_t *)(sh.C + at<N>(row, bn + 8 * j + fc));
-                        sum += t[i][j][2 * e] * low2(c) + t[i][j][2 * e + 1] * high2(c);
-                        dC[i][j][2 * e] += f * t[i][j][2 * e];
-                        dC[i][j][2 * e + 1] += f * t[i][j][2 * e + 1];
-                    }
-                    sum = row_sum(sum);
-                    if (fc == 0)
-                        sums.enter[warp >> 1][row] = f * sum;
-                }
-            zero(t);
-            warp_product<false, HEADDIM, false, N>(t, x, bm, R, bn, 0, HEADDIM);
-#pragma unroll
-            for (int i = 0; i < 2; i++)
-#pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    const int row = bm + 16 * i + fr + 8 * e;
-                    const float f = steps.dt[row] * __expf(steps.after(row));
-#pragma unroll
-                    for (int j = 0; j < NI; j++) {
-                        dB[i][j][2 * e] += f * t[i][j][2 * e];
-                        dB[i][j][2 * e + 1] += f * t[i][j][2 * e + 1];
-                    }
-                }
-        }
         /* <S, R>: both tiles are permuted alike. */
         {
             float sum = 0;
@@ -406,10 +327,186 @@ template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_ke
             if (lane_id() == 0)
                 sums.pass[warp] = sum;
         }
-        __syncthreads(); /* GL is whole */
+        float part[2][NI][4];
+        zero(part);
+        warp_product<false, HEADDIM, false, N>(part, dy, bm, S, bn, 0, HEADDIM);
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                const int row = bm + 16 * i + fr + 8 * e;
+                const float f = exp_fast(steps.cum[row]);
+                float sum = 0;
+#pragma unroll
+                for (int j = 0; j < NI; j++) {
+                    const uint32_t c = *(const uint32_t *)(sh.C + at<N>(row, (bn + fc) ^ 8 * j));
+                    sum += part[i][j][2 * e] * low2(c) + part[i][j][2 * e + 1] * high2(c);
+                    dC[i][j][2 * e] += f * part[i][j][2 * e];
+                    dC[i][j][2 * e + 1] += f * part[i][j][2 * e + 1];
+                }
+                sum = row_sum(sum);
+                if (fc == 0)
+                    sums.enter[warp >> 1][row] = f * sum;
+            }
+        zero(part);
+        warp_product<false, HEADDIM, false, N>(part, x, bm, R, bn, 0, HEADDIM);
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                const int row = bm + 16 * i + fr + 8 * e;
+                const float f = steps.dt[row] * exp_fast(steps.after(row));
+#pragma unroll
+                for (int j = 0; j < NI; j++) {
+                    dB[i][j][2 * e] += f * part[i][j][2 * e];
+                    dB[i][j][2 * e + 1] += f * part[i][j][2 * e + 1];
+                }
+            }
+    }
+
+    barrier<ALL, BWD_THREADS>(); /* the other team's sums and dG are there */
+    if (warp == 0)
+        finish_head(a, sh.sums[(t.n_head - 1) & 1], sh.steps[(t.n_head - 1) % 3], t.at, t.head0 + t.n_head - 1, t.index);
+    warp_product<false, TILE, false, N>(dC, sh.GL, bm, sh.B, bn, 0, bm + 32);
+    warp_product<true, TILE, false, N>(dB, sh.GL, bm, sh.C, bn, bm, TILE);
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        put_rows(dC[i], [&](int row, int col, uint4 v) {
+            if (bm + 16 * i + row < t.at.len)
+                *(uint4 *)(a.dC.row(t.at.row + bm + 16 * i + row) + t.group * N + bn + col) = v;
+        });
+        put_rows(dB[i], [&](int row, int col, uint4 v) {
+            if (bm + 16 * i + row < t.at.len)
+                *(uint4 *)(a.dB.row(t.at.row + bm + 16 * i + row) + t.group * N + bn + col) = v;
+        });
+    }
+}
+
+/* Sums of four values over the eight lanes that share a fragment column: lane frag_row() gets that of v[frag_row() / 2]. */
+__device__ __forceinline__ float col_sums(const float (&v)[4])
+{
+    const bool upper = frag_row() & 4, odd = frag_row() & 2;
+    const float v0 = (upper ? v[2] : v[0]) + __shfl_xor_sync(~0u, upper ? v[0] : v[2], 16);
+    const float v1 = (upper ? v[3] : v[1]) + __shfl_xor_sync(~0u, upper ? v[1] : v[3], 16);
+    const float sum = (odd ? v1 : v0) + __shfl_xor_sync(~0u, odd ? v0 : v1, 8);
+    return sum + __shfl_xor_sync(~0u, sum, 4);
+}
+/* The second team: pairs of tokens, du and dx. Leaves the sum of dG over the heads in GL. */
+template <int N> __device__ __forceinline__ void pairs_team(const bwd_kernel_args &a, bwd_shared<N> &sh, const bwd_tile &t)
+{
+    const int warp = (threadIdx.x >> 5) - THREADS / 32, fr = frag_row(), fc = frag_col();
+    const int rows = (warp >> 1) * 16, half = warp & 1; /* of [64][64] results */
+    float G[2][2][4], dG[2][2][4];                      /* columns 16 (half + 2q) + 8 j of the warp's 16 rows */
+
+    auto fetch = [&](int h) {
+        if (h < t.n_head) {
+            const int head = t.head0 + h;
+            tile_copy<HEADDIM>(sh.x[h & 1], a.x.row(t.at.row) + head * HEADDIM, a.x.ld, t.at.len);
+            tile_copy<HEADDIM>(sh.dy[h & 1], a.dy.row(t.at.row) + head * HEADDIM, a.dy.ld, t.at.len);
+            const int64_t step = t.at.row * a.d.heads + head;
+            steps_copy(&sh.steps[h % 3], a.dt + step, a.cum + step, a.d.heads, t.at.len);
+        }
+        copies_commit();
+    };
+    fetch(0);
+    zero(dG);
+
+    for (int h = 0; h < t.n_head; h++) {
+        const int head = t.head0 + h, stage = h & 1;
+        const float D = a.D[head];
+        copies_wait<0>();
+        barrier<ALL, BWD_THREADS>();
+        fetch(h + 1);
+        if (h == 0) {
+            zero(G);
+#pragma unroll
+            for (int q = 0; q < 2; q++)
+                if (16 * (half + 2 * q) <= rows)
+                    warp_product<false, N, true, N>(*(float(*)[1][2][4]) & G[q], sh.C, rows, sh.B, 16 * (half + 2 * q), 0, N);
+        }
+        const bf16 *x = sh.x[stage], *dy = sh.dy[stage], *R = sh.R[stage];
+        const tile_steps &steps = sh.steps[h % 3];
+        head_sums &sums = sh.sums[stage];
+
+        /* Pairs: dG and its products with G; G L to shared memory. */
+        {
+            const float cum[2] = {steps.cum[rows + fr], steps.cum[rows + fr + 8]};
+            float row_pairs[2] = {};
+            auto block = [&](float(&G)[2][4], float(&dG)[2][4], int cols, auto on_diagonal) {
+                constexpr bool DIAGONAL = decltype(on_diagonal)::value;
+                float dM[1][2][4], col_pairs[4] = {};
+                zero(dM);
+                warp_product<false, HEADDIM, true, HEADDIM>(dM, dy, rows, x, cols, 0, HEADDIM);
+#pragma unroll
+                for (int j = 0; j < 2; j++) {
+                    const int col = cols + 8 * j + fc;
+                    const float2 cum_j = *(const float2 *)&steps.cum[col], dt_j = *(const float2 *)&steps.dt[col];
+#pragma unroll
+                    for (int e = 0; e < 2; e++) {
+                        const int row = rows + fr + 8 * e;
+                        float gl[2];
+#pragma unroll
+                        for (int k = 0; k < 2; k++) {
+                            const float d = dM[0][j][2 * e + k];
+                            float L = exp_fast(cum[e] - (k ? cum_j.y : cum_j.x));
+                            if (DIAGONAL && col + k > row)
+                                L = 0;
+                            const float dg = d * L * (k ? dt_j.y : dt_j.x);
+                            dG[j][2 * e + k] += dg;
+                            gl[k] = G[j][2 * e + k] * L;
+                            float pair = dg * G[j][2 * e + k];
+                            if (DIAGONAL && col + k == row) {
+                                pair = 0;
+                                sums.dy_x[row] = d;
+                            }
+                            row_pairs[e] += pair;
+                            col_pairs[2 * j + k] += pair;
+                        }
+                        *(uint32_t *)(sh.GL + at<TILE>(row, col)) = pack2(gl[0], gl[1]);
+                    }
+                }
+                const float sum = col_sums(col_pairs);
+                if ((fr & 1) == 0)
+                    sums.pair_col[warp >> 1][cols + 8 * (fr >> 2) + fc + (fr >> 1 & 1)] = sum;
+            };
+#pragma unroll
+            for (int q = 0; q < 2; q++) {
+                const int cols = 16 * (half + 2 * q);
+                if (cols == rows)
+                    block(G[q], dG[q], cols, std::true_type());
+                else if (cols < rows)
+                    block(G[q], dG[q], cols, std::false_type());
+            }
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+                const float sum = row_sum(row_pairs[e]);
+                if (fc == 0)
+                    sums.pair_row[half][rows + fr + 8 * e] = sum;
+            }
+        }
+        /* du, first the leaving state's share: rows are tokens j, columns 32 half.. of P. */
+        float du[1][4][4];
+        zero(du);
+        warp_product<false, N, true, N>(du, sh.B, rows, R, 32 * half, 0, N);
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            const int row = rows + fr + 8 * e;
+            const float f = exp_fast(steps.after(row));
+            float sum = 0;
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                const uint32_t xv = *(const uint32_t *)(x + at<HEADDIM>(row, (32 * half + fc) ^ 8 * j));
+                du[0][j][2 * e] *= f;
+                du[0][j][2 * e + 1] *= f;
+                sum += du[0][j][2 * e] * low2(xv) + du[0][j][2 * e + 1] * high2(xv);
+            }
+            sum = row_sum(sum);
+            if (fc == 0)
+                sums.leave[half][row] = steps.dt[row] * sum;
+        }
+        barrier<PAIRS, THREADS>(); /* GL is whole */
 
         warp_product<true, TILE, false, HEADDIM>(du, sh.GL, rows, dy, 32 * half, rows, TILE);
-        const float D = a.D[head];
 #pragma unroll
         for (int e = 0; e < 2; e++) {
             const int row = rows + fr + 8 * e;
@@ -417,8 +514,8 @@ template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_ke
             float sum = 0;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
-                const uint32_t xv = *(const uint32_t *)(x + at<HEADDIM>(row, 32 * half + 8 * j + fc));
-                const uint32_t dv = *(const uint32_t *)(dy + at<HEADDIM>(row, 32 * half + 8 * j + fc));
+                const uint32_t xv = *(const uint32_t *)(x + at<HEADDIM>(row, (32 * half + fc) ^ 8 * j));
+                const uint32_t dv = *(const uint32_t *)(dy + at<HEADDIM>(row, (32 * half + fc) ^ 8 * j));
                 sum += du[0][j][2 * e] * low2(xv) + du[0][j][2 * e + 1] * high2(xv);
                 du[0][j][2 * e] = dt * du[0][j][2 * e] + D * low2(dv);
                 du[0][j][2 * e + 1] = dt * du[0][j][2 * e + 1] + D * high2(dv);
@@ -428,14 +525,12 @@ template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_ke
                 sums.du_x[half][row] = sum;
         }
         put_rows(du[0], [&](int row, int col, uint4 v) {
-            if (rows + row < at_tile.len)
-                *(uint4 *)(a.dx.row(at_tile.row + rows + row) + head * HEADDIM + 32 * half + col) = v;
+            if (rows + row < t.at.len)
+                *(uint4 *)(a.dx.row(t.at.row + rows + row) + head * HEADDIM + 32 * half + col) = v;
         });
     }
 
-    __syncthreads();
-    if (warp == 0)
-        finish_head(a, sh.sums[(per_group - 1) & 1], sh.steps[(per_group - 1) % 3], at_tile, head0 + per_group - 1, tile_index);
+    barrier<PAIRS, THREADS>(); /* the last head's GL is used up */
 #pragma unroll
     for (int q = 0; q < 2; q++) /* zeros above the diagonal too: dG was never added to there */
 #pragma unroll
@@ -444,20 +539,27 @@ template <int N> __global__ void __launch_bounds__(THREADS, 1) bwd_kernel(bwd_ke
             for (int e = 0; e < 2; e++)
                 *(uint32_t *)(sh.GL + at<TILE>(rows + fr + 8 * e, 16 * (half + 2 * q) + 8 * j + fc)) =
                     pack2(dG[q][j][2 * e], dG[q][j][2 * e + 1]);
-    __syncthreads();
-    warp_product<false, TILE, false, N>(dC, sh.GL, bm, sh.B, bn, 0, bm + 32);
-    warp_product<true, TILE, false, N>(dB, sh.GL, bm, sh.C, bn, bm, TILE);
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        put_rows(dC[i], [&](int row, int col, uint4 v) {
-            if (bm + 16 * i + row < at_tile.len)
-                *(uint4 *)(a.dC.row(at_tile.row + bm + 16 * i + row) + group * N + bn + col) = v;
-        });
-        put_rows(dB[i], [&](int row, int col, uint4 v) {
-            if (bm + 16 * i + row < at_tile.len)
-                *(uint4 *)(a.dB.row(at_tile.row + bm + 16 * i + row) + group * N + bn + col) = v;
-        });
-    }
+    barrier<ALL, BWD_THREADS>();
+}
+
+template <int N> __global__ void __launch_bounds__(BWD_THREADS, 1) bwd_kernel(bwd_kernel_args a)
+{
+    bwd_shared<N> &sh = *(bwd_shared<N> *)shared_block();
+    bwd_tile t;
+    t.n_head = a.d.heads / a.d.groups;
+    t.group = blockIdx.x % a.d.groups;
+    t.head0 = t.group * t.n_head;
+    t.chunk = a.chunk0 + blockIdx.x / a.d.groups / a.per_chunk;
+    t.in_chunk = blockIdx.x / a.d.groups % a.per_chunk;
+    t.index = (int64_t)t.chunk * a.per_chunk + t.in_chunk;
+    t.at = place_of(a.s, t.chunk, t.in_chunk, TILE);
+    if (t.at.len <= 0) {
+        for (int i = threadIdx.x; i < 3 * t.n_head; i += BWD_THREADS)
+            a.partial[(t.index * 3 + i / t.n_head) * a.d.heads + t.head0 + i % t.n_head] = 0;
+    } else if (threadIdx.x < THREADS)
+        states_team(a, sh, t);
+    else
+        pairs_team(a, sh, t);
 }
 
 template <int N> void run(const struct ssd_bwd_args &a)
@@ -488,7 +590,7 @@ template <int N> void run(const struct ssd_bwd_args &a)
     const int64_t chunks = a.chunk1 - a.chunk0;
     const int64_t walks = a.s.n + (k.per_chunk > 1 ? chunks : 0);
     launch(walk_kernel<N>, walks * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
-    launch(bwd_kernel<N>, chunks * k.per_chunk * a.d.groups, THREADS, sizeof(bwd_shared<N>), k);
+    launch(bwd_kernel<N>, chunks * k.per_chunk * a.d.groups, BWD_THREADS, sizeof(bwd_shared<N>), k);
 }
 } // namespace
 

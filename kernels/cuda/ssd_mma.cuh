@@ -59,6 +59,20 @@ template <int PENDING> __device__ __forceinline__ void copies_wait()
     asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
 
+/* Like __syncthreads, for the THREADS of the block (whole warps) that use barrier ID (1 to 15). */
+template <int ID, int THREADS> __device__ __forceinline__ void barrier()
+{
+    asm volatile("bar.sync %0, %1;" ::"n"(ID), "n"(THREADS) : "memory");
+}
+
+/* e^x; below e^-87 zero, which spares __expf's care for numbers that small. */
+__device__ __forceinline__ float exp_fast(float x)
+{
+    float r;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x * 1.4426950408889634f));
+    return r;
+}
+
 __device__ __forceinline__ uint32_t pack2(float low, float high)
 {
     uint32_t r;

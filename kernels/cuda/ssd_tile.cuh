@@ -14,7 +14,7 @@ constexpr int THREADS = 256; /* of a block: 8 warps */
 /* Offset of element (row, col) in a tile of W columns. */
 template <int W> __device__ __forceinline__ int at(int row, int col)
 {
-    return row * W + (((col >> 3) ^ (row & 7)) << 3) + (col & 7);
+    return row * W + (col ^ (row & 7) << 3);
 }
 /* Lane's place in the fragments: accumulator element e of a 16x8 product is row frag_row() + 8 (e / 2), column frag_col() + e % 2. */
 __device__ __forceinline__ int lane_id()
@@ -30,23 +30,25 @@ __device__ __forceinline__ int frag_col()
     return (lane_id() & 3) * 2;
 }
 
-/* Operand A [16, 16] at (m, k) of a tile that holds it as [m][k], or with TRANSPOSED as [k][m]. */
+/* Operands of products, [16, 16] at multiples of 16. A row or column that is a multiple of 16 goes into an offset from outside at(), by
+ * addition or exclusive or: what remains inside depends on the lane alone and is computed once. */
+/* Operand A at (m, k) of a tile that holds it as [m][k], or with TRANSPOSED as [k][m]. */
 template <bool TRANSPOSED, int W> __device__ __forceinline__ void load_a(uint32_t (&r)[4], const bf16 *s, int m, int k)
 {
     int l = lane_id();
     if (TRANSPOSED)
-        load_matrices_t(r, s + at<W>(k + (l & 7) + (l >> 4) * 8, m + (l >> 3 & 1) * 8));
+        load_matrices_t(r, s + k * W + (at<W>((l & 7) + (l >> 4) * 8, (l >> 3 & 1) * 8) ^ m));
     else
-        load_matrices(r, s + at<W>(m + (l & 15), k + (l >> 4) * 8));
+        load_matrices(r, s + m * W + (at<W>(l & 15, (l >> 4) * 8) ^ k));
 }
-/* Operand B [16, 16] at (k, n), two products wide (r[0..1], r[2..3]), of a tile that holds it as [k][n], or with TRANSPOSED as [n][k]. */
+/* Operand B at (k, n), two products wide (r[0..1], r[2..3]), of a tile that holds it as [k][n], or with TRANSPOSED as [n][k]. */
 template <bool TRANSPOSED, int W> __device__ __forceinline__ void load_b(uint32_t (&r)[4], const bf16 *s, int k, int n)
 {
     int l = lane_id();
     if (TRANSPOSED)
-        load_matrices(r, s + at<W>(n + (l & 7) + (l >> 4) * 8, k + (l >> 3 & 1) * 8));
+        load_matrices(r, s + n * W + (at<W>((l & 7) + (l >> 4) * 8, (l >> 3 & 1) * 8) ^ k));
     else
-        load_matrices_t(r, s + at<W>(k + (l & 15), n + (l >> 4) * 8));
+        load_matrices_t(r, s + k * W + (at<W>(l & 15, (l >> 4) * 8) ^ n));
 }
 /* acc += a b over k0 <= k < k1 (multiples of 16), for the MI x NI fragments at row m of a and column n of b. */
 template <bool AT, int WA, bool BT, int WB, int MI, int NI>
@@ -130,13 +132,13 @@ template <int NI, class F> __device__ __forceinline__ void put_rows(const float 
     }
 }
 
-/* Starts the copy of a tile: len rows from g, zeros below them. */
+/* Starts the copy of a tile by THREADS threads: len rows from g, zeros below them. */
 template <int W> __device__ __forceinline__ void tile_copy(bf16 *s, const bf16 *g, int64_t ld, int len)
 {
     constexpr int PIECES = W / 8;
 #pragma unroll
     for (int i = 0; i < TILE * PIECES / THREADS; i++) {
-        int piece = threadIdx.x + i * THREADS, row = piece / PIECES, col = piece % PIECES * 8;
+        int piece = threadIdx.x % THREADS + i * THREADS, row = piece / PIECES, col = piece % PIECES * 8;
         copy16_async(s + at<W>(row, col), g + (row < len ? row : 0) * ld + col, row < len);
     }
 }
@@ -151,7 +153,7 @@ struct alignas(16) tile_steps {
 /* dt and cum point at the first row's. */
 __device__ __forceinline__ void steps_copy(struct tile_steps *s, const float *dt, const float *cum, int heads, int len)
 {
-    int t = threadIdx.x, row = t & 63;
+    int t = threadIdx.x % THREADS, row = t & 63;
     if (t < TILE)
         copy4_async(&s->dt[row], dt + (int64_t)(row < len ? row : 0) * heads, row < len);
     else if (t < 2 * TILE)
