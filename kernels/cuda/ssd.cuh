@@ -1,12 +1,13 @@
 /* kernels/cuda/ssd.cuh - what the files of the CUDA SSD share.
  *
- *   ssd_fwd.cu      entry of the forward, time steps, scratch     ssd_bwd.cu      entry of the backward, sums over tiles
- *   ssd_fwd_mma.cu  forward, bf16 on tensor cores                 ssd_bwd_mma.cu  backward, bf16 on tensor cores
- *   ssd_fwd_any.cu  forward, either type and any shape            ssd_bwd_any.cu  backward, either type and any shape
- *   ssd_step.cu     one token                                     ssd_mma.cuh, ssd_tile.cuh, ssd_any.cuh: tools of those kernels
+ *   ssd_fwd.cu        entry of the forward, time steps, scratch
+ *   ssd_fwd_wgmma.cu  forward, bf16 on Hopper's tensor cores       ssd_bwd.cu      entry of the backward, sums over tiles
+ *   ssd_fwd_mma.cu    forward, bf16 on other cards' tensor cores   ssd_bwd_mma.cu  backward, bf16 on tensor cores
+ *   ssd_fwd_any.cu    forward, either type and any shape           ssd_bwd_any.cu  backward, either type and any shape
+ *   ssd_step.cu       one token                                    ssd_mma.cuh, ssd_wgmma.cuh, ssd_tile.cuh, ssd_any.cuh: their tools
  *
- * A chunk is computed in tiles of at most 64 tokens; no tile crosses a chunk. Which kernel serves a call depends on types, shape and
- * alignment alone, never on how many tokens or documents there are, so that a document's bits do not depend on its neighbours.
+ * A chunk is computed in tiles of at most 64 tokens; no tile crosses a chunk. Which kernel serves a call depends on types, shape,
+ * alignment and the card alone, never on how many tokens or documents there are, so that a document's bits do not depend on its neighbours.
  */
 #ifndef KERNELS_CUDA_SSD_CUH
 #define KERNELS_CUDA_SSD_CUH
@@ -103,6 +104,8 @@ struct ssd_fwd_args {
     struct seqs s;
     struct state_view state;
 };
+bool ssd_fwd_wgmma_runs(void); /* is this card a Hopper? */
+void ssd_fwd_wgmma(const struct ssd_fwd_args &a);
 void ssd_fwd_mma(const struct ssd_fwd_args &a);
 void ssd_fwd_any(const struct ssd_fwd_args &a);
 

@@ -17,16 +17,22 @@ __global__ void __launch_bounds__(LANES *PARTS)
     const int lane = threadIdx.x % LANES, part = threadIdx.x / LANES, head = blockIdx.x % per_tile * LANES + lane;
     const tile_place at = place_of(s, tile / per_chunk, tile % per_chunk, TILE);
     const int len = max(at.len, 0), from = min(part * RUN, len), to = min(from + RUN, len);
-    float sum = 0;
+    float sum = 0, inside[RUN] = {};
     if (head < heads) {
         const float A = -expf(A_log[head]), b = bias[head];
-        for (int i = from; i < to; i++) {
-            float v = to_f32(dt_in.row(at.row + i)[head]) + b;
-            v = v > 20.f ? v : log1pf(expf(v));
-            sum += fmaxf(A * v, WIPED);
-            dt[(at.row + i) * heads + head] = v;
-            cum[(at.row + i) * heads + head] = sum;
-        }
+#pragma unroll
+        for (int i = 0; i < RUN; i++)
+            if (from + i < to)
+                inside[i] = to_f32(dt_in.row(at.row + from + i)[head]);
+#pragma unroll
+        for (int i = 0; i < RUN; i++)
+            if (from + i < to) {
+                float v = inside[i] + b;
+                v = v > 20.f ? v : log1pf(expf(v));
+                sum += fmaxf(A * v, WIPED);
+                dt[(at.row + from + i) * heads + head] = v;
+                inside[i] = sum;
+            }
     }
     sums[part][lane] = sum;
     __syncthreads();
@@ -34,8 +40,10 @@ __global__ void __launch_bounds__(LANES *PARTS)
     for (int p = 0; p < part; p++)
         before += sums[p][lane];
     if (head < heads)
-        for (int i = from; i < to; i++)
-            cum[(at.row + i) * heads + head] += before;
+#pragma unroll
+        for (int i = 0; i < RUN; i++)
+            if (from + i < to)
+                cum[(at.row + from + i) * heads + head] = inside[i] + before;
 }
 } // namespace
 
@@ -57,7 +65,7 @@ void ssd_fwd(mat y, struct ssd_kept keep, struct ssd_in in, struct ssd_dims d, s
     });
     bool state_fits = !state.data || (state.stride % 8 == 0 && (uintptr_t)state.data % 16 == 0);
     if (ssd_mma_takes(in, d) && ssd_mma_takes(y) && state_fits)
-        ssd_fwd_mma(a);
+        (ssd_fwd_wgmma_runs() ? ssd_fwd_wgmma : ssd_fwd_mma)(a);
     else
         ssd_fwd_any(a);
 }

@@ -27,41 +27,6 @@ struct fwd_kernel_args {
     struct state_view state;
 };
 
-/* This warp's fragments of a state [64][N]: rows m.., columns n... */
-template <int N, int NI> __device__ __forceinline__ void state_read(float (&S)[2][NI][4], const void *from, int dtype, int m, int n)
-{
-#pragma unroll
-    for (int i = 0; i < 2; i++)
-#pragma unroll
-        for (int j = 0; j < NI; j++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                int o = (m + 16 * i + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
-                if (dtype == F32) {
-                    float2 v = *(const float2 *)((const float *)from + o);
-                    S[i][j][2 * half] = v.x, S[i][j][2 * half + 1] = v.y;
-                } else {
-                    uint32_t v = *(const uint32_t *)((const bf16 *)from + o);
-                    S[i][j][2 * half] = low2(v), S[i][j][2 * half + 1] = high2(v);
-                }
-            }
-}
-template <int N, int NI> __device__ __forceinline__ void state_write(const float (&S)[2][NI][4], void *to, int dtype, int m, int n)
-{
-#pragma unroll
-    for (int i = 0; i < 2; i++)
-#pragma unroll
-        for (int j = 0; j < NI; j++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                int o = (m + 16 * i + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
-                if (dtype == F32)
-                    *(float2 *)((float *)to + o) = make_float2(S[i][j][2 * half], S[i][j][2 * half + 1]);
-                else
-                    *(uint32_t *)((bf16 *)to + o) = pack2(S[i][j][2 * half], S[i][j][2 * half + 1]);
-            }
-}
-
 template <int N> __global__ void __launch_bounds__(THREADS, 2) fwd_kernel(fwd_kernel_args a)
 {
     constexpr int NI = N / 32; /* the state's fragments of a warp: 32 rows by N / 4 columns */
@@ -96,7 +61,7 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) fwd_kernel(fwd_ke
     const int64_t slot = a.state.data ? a.s.slot[doc] * a.state.stride + head * state_size : 0;
     char *state = (char *)a.state.data + slot * (a.state.dtype == F32 ? 4 : 2);
     if (a.state.data)
-        state_read<N>(S, state, a.state.dtype, sm, sn);
+        state_read<N>(S, state, a.state.dtype, sm, sn, 16, 0);
     else
         zero(S);
     share_state();
@@ -184,7 +149,7 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) fwd_kernel(fwd_ke
         share_state();
     }
     if (a.state.data)
-        state_write<N>(S, state, a.state.dtype, sm, sn);
+        state_write<N>(S, state, a.state.dtype, sm, sn, 16, 0);
 }
 
 template <int N> void run(const struct ssd_fwd_args &a)

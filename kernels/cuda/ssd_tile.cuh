@@ -132,6 +132,43 @@ template <int NI, class F> __device__ __forceinline__ void put_rows(const float 
     }
 }
 
+/* A warp's fragments of a state [64][N] in device memory: those of S[i] are at rows m + i dm.., columns n + i dn... */
+template <int N, int I, int J>
+__device__ __forceinline__ void state_read(float (&S)[I][J][4], const void *from, int dtype, int m, int n, int dm, int dn)
+{
+#pragma unroll
+    for (int i = 0; i < I; i++)
+#pragma unroll
+        for (int j = 0; j < J; j++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                int o = (m + dm * i + 8 * half + frag_row()) * N + n + dn * i + 8 * j + frag_col();
+                if (dtype == F32) {
+                    float2 v = *(const float2 *)((const float *)from + o);
+                    S[i][j][2 * half] = v.x, S[i][j][2 * half + 1] = v.y;
+                } else {
+                    uint32_t v = *(const uint32_t *)((const bf16 *)from + o);
+                    S[i][j][2 * half] = low2(v), S[i][j][2 * half + 1] = high2(v);
+                }
+            }
+}
+template <int N, int I, int J>
+__device__ __forceinline__ void state_write(const float (&S)[I][J][4], void *to, int dtype, int m, int n, int dm, int dn)
+{
+#pragma unroll
+    for (int i = 0; i < I; i++)
+#pragma unroll
+        for (int j = 0; j < J; j++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                int o = (m + dm * i + 8 * half + frag_row()) * N + n + dn * i + 8 * j + frag_col();
+                if (dtype == F32)
+                    *(float2 *)((float *)to + o) = make_float2(S[i][j][2 * half], S[i][j][2 * half + 1]);
+                else
+                    *(uint32_t *)((bf16 *)to + o) = pack2(S[i][j][2 * half], S[i][j][2 * half + 1]);
+            }
+}
+
 /* Starts the copy of a tile by THREADS threads: len rows from g, zeros below them. */
 template <int W> __device__ __forceinline__ void tile_copy(bf16 *s, const bf16 *g, int64_t ld, int len)
 {
