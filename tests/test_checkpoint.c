@@ -35,6 +35,7 @@ static void check_as_base(const char *name)
     for (int i = 0; i < 3; i++)
         check(run_same_file(run_path("base/step_000012/%s.safetensors", files[i]),
                             run_path("%s/step_000012/%s.safetensors", name, files[i])));
+    check(run_same_file(run_path("base/latest"), run_path("%s/latest", name)));
 }
 
 static void flip(const char *path, int64_t at)
@@ -172,6 +173,11 @@ static void test_resume_rules(void)
     must(file_mkdirs(run_path("rules/step_000012.part"), &e));
     check_int(run_train(&text, config, "--resume=must"), 0);
     check(!file_exists(run_path("rules/step_000012.part")));
+    check_as_base("rules");
+    free(text);
+    /* Killed when the last folder had its name, but before latest pointed at it: starting again puts that right. */
+    run_write_text(run_path("rules/latest"), "step_000009\n");
+    check_int(run_train(&text, config, "--resume=auto"), 0);
     check_as_base("rules");
     free(text);
     free(config);

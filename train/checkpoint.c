@@ -203,29 +203,36 @@ static bool remove_old(const char *run_dir, int64_t now, int64_t keep, struct er
     return ok;
 }
 
+/* latest: the name of the checkpoint at a step. */
+static bool point_latest(const char *run_dir, int64_t step, struct err *e)
+{
+    char *latest = xprintf("%s/latest", run_dir), *dir = step_dir(run_dir, step), *line = xprintf("%s\n", strrchr(dir, '/') + 1);
+    struct file_out *f = NULL;
+    bool ok = file_out_open(&f, latest, false, e);
+    if (ok)
+        ok = file_out_write(f, line, strlen(line), e) ? file_out_commit(f, e) : (file_out_abort(f), false);
+    free(line);
+    free(dir);
+    free(latest);
+    return ok;
+}
+
 bool checkpoint_save(const char *run_dir, const struct checkpoint_parts *parts, const struct progress_state *at, int64_t keep,
                      struct err *e)
 {
-    char *dir = step_dir(run_dir, at->step), *part = xprintf("%s.part", dir), *latest = xprintf("%s/latest", run_dir);
+    char *dir = step_dir(run_dir, at->step), *part = xprintf("%s.part", dir);
     bool ok = file_remove_tree(part, e) && file_mkdirs(part, e) && write_parts(part, parts, at, e);
     if (ok && file_exists(dir)) /* the same step again, after resuming from an older one */
         ok = file_remove_tree(dir, e);
     if (ok && rename(part, dir) != 0)
         ok = err_set(e, "%s: cannot rename to %s: %s", part, dir, strerror(errno));
-    struct file_out *f = NULL;
-    ok = ok && file_sync_dir(run_dir, e) && file_out_open(&f, latest, false, e);
-    if (ok) {
-        const char *name = strrchr(dir, '/') + 1;
-        ok = file_out_write(f, name, strlen(name), e) && file_out_write(f, "\n", 1, e);
-        ok = ok ? file_out_commit(f, e) : (file_out_abort(f), false);
-    }
+    ok = ok && file_sync_dir(run_dir, e) && point_latest(run_dir, at->step, e);
     ok = ok && remove_old(run_dir, at->step, keep, e);
     if (!ok) {
         struct err ignored;
         file_remove_tree(part, &ignored);
         err_in(e, "checkpoint %s", dir);
     }
-    free(latest);
     free(part);
     free(dir);
     return ok;
@@ -305,7 +312,7 @@ bool checkpoint_load(const char *dir, struct tensors w, struct tensors *master, 
            load_moments(dir, "exp_avg_sq", exp_avg_sq, e);
 }
 
-bool checkpoint_clean(const char *run_dir, struct err *e)
+bool checkpoint_clean(const char *run_dir, int64_t now, int64_t keep, struct err *e)
 {
     bool ok = true;
     DIR *d = opendir(run_dir);
@@ -319,5 +326,5 @@ bool checkpoint_clean(const char *run_dir, struct err *e)
     }
     if (d)
         closedir(d);
-    return ok;
+    return ok && (now == 0 || (point_latest(run_dir, now, e) && remove_old(run_dir, now, keep, e)));
 }

@@ -50,6 +50,7 @@ bool checkpoint_verify(const char *dir, struct err *e);
 /* Reads a verified checkpoint: the moments into exp_avg and exp_avg_sq, the weights into w and master. */
 bool checkpoint_load(const char *dir, struct tensors w, struct tensors *master, struct tensors exp_avg, struct tensors exp_avg_sq,
                      struct progress_state *at, struct err *e);
-/* Removes what an interrupted save left. */
-bool checkpoint_clean(const char *run_dir, struct err *e);
+/* Puts right what a save that was interrupted at any point left, in a run that goes on from the checkpoint at step now (0: from none):
+ * unfinished folders go, latest points at it, and the oldest beyond keep are removed. */
+bool checkpoint_clean(const char *run_dir, int64_t now, int64_t keep, struct err *e);
 #endif

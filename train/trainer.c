@@ -235,8 +235,8 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
     if (!setup_open(&t->u, s, false, e))
         return false;
     allocate(t);
-    if (!start(t, resume, e) || !file_mkdirs(s->run_dir, e) || !checkpoint_clean(s->run_dir, e) || !write_config(s, e) ||
-        !metrics_open(&t->metrics, s->run_dir, t->at.step, s->tensorboard, e))
+    if (!start(t, resume, e) || !file_mkdirs(s->run_dir, e) || !checkpoint_clean(s->run_dir, t->at.step, s->keep, e) ||
+        !write_config(s, e) || !metrics_open(&t->metrics, s->run_dir, t->at.step, s->tensorboard, e))
         return false;
     log_line("%lld weights, %lld steps in %lld phases, %.2f GiB planned, %d of %d layers keep their activations",
              (long long)t->u.table.weights, (long long)t->u.total_steps, (long long)s->phases.n,
