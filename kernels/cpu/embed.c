@@ -24,21 +24,31 @@ size_t embed_scratch(int64_t tokens, int64_t vocab)
     return (size_t)(tokens + vocab) * sizeof(int32_t);
 }
 
+/* sum += the rows of the list that begins at i, columns at .. at+n-1. */
+static inline void add_rows(float *restrict sum, mat dy, int32_t i, const int32_t *next, int64_t at, int64_t n)
+{
+    for (int32_t t = i; t >= 0; t = next[t]) {
+        const float *g = cpu_row(dy, t) + at;
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++)
+            sum[j] += g[j];
+    }
+}
+
 /* dw's row id += the rows of the list that begins at i, summed in f32 whatever dw is. */
 static void add_list(mat dw, mat dy, int32_t id, int32_t i, const int32_t *next)
 {
+    if (dw.dtype == F32) {
+        add_rows(cpu_row(dw, id), dy, i, next, 0, dy.cols);
+        return;
+    }
     enum { PIECE = 512 };
     float sum[PIECE];
     for (int64_t at = 0; at < dy.cols; at += PIECE) {
         int64_t size = cpu_min(PIECE, dy.cols - at);
         mat row = mat_cols(mat_rows(dw, id, 1), at, size), part = mat_make(sum, F32, 1, size);
         mat_convert(part, row);
-        for (int32_t t = i; t >= 0; t = next[t]) {
-            const float *g = cpu_row(dy, t) + at;
-#pragma omp simd
-            for (int64_t j = 0; j < size; j++)
-                sum[j] += g[j];
-        }
+        add_rows(sum, dy, i, next, at, size);
         mat_convert(row, part);
     }
 }
