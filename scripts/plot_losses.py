@@ -42,7 +42,7 @@ def main():
     for i, (label, points) in enumerate(runs):
         mean, smooth = points[0][1], []
         for step, loss in points:
-            mean += (loss - mean) * max(0.05, 1.0 / (len(smooth) + 1))
+            mean += (loss - mean) * max(0.12, 1.0 / (len(smooth) + 1))
             smooth.append((step, mean))
         for line, style in ((points, 'stroke-width="0.6" opacity="0.35"'), (smooth, 'stroke-width="1.6"')):
             out.append('<polyline fill="none" stroke="%s" %s points="%s"/>'
