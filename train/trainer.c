@@ -30,11 +30,23 @@ struct trainer {
     struct metrics *metrics;
 };
 
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int signal)
+/* SIGTERM and SIGINT are blocked and asked for between steps. A handler would be wrong here: oneDNN's products use the stack pointer as a
+ * data pointer while they run, so the frame of a handler would be written over the heap. */
+static sigset_t stop_signals(void)
 {
-    stop_signal = signal;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+/* The signal that has come; 0: none. */
+static int stop_signal(void)
+{
+    sigset_t set;
+    sigpending(&set);
+    return sigismember(&set, SIGTERM) ? SIGTERM : sigismember(&set, SIGINT) ? SIGINT : 0;
 }
 
 static void allocate(struct trainer *t)
@@ -168,7 +180,7 @@ static bool run_phase(struct trainer *t, int64_t i, struct err *e)
     while (t->at.phase_step < steps) {
         if (!step(t, i, e))
             return false;
-        bool stop = stop_signal != 0; /* read once: a signal between saving and leaving must not skip the save */
+        bool stop = stop_signal() != 0; /* read once: a signal between saving and leaving must not skip the save */
         t->at.phase_end = t->at.phase_step == steps;
         if ((t->at.phase_end || stop || t->at.step % s->save_every == 0) && !save(t, e))
             return false;
@@ -241,7 +253,7 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
     log_line("%lld weights, %lld steps in %lld phases, %.2f GiB planned, %d of %d layers keep their activations",
              (long long)t->u.table.weights, (long long)t->u.total_steps, (long long)s->phases.n,
              (double)(t->mem.total + t->u.library_bytes) / (1024.0 * 1024 * 1024), t->u.shape.model.kept_layers, t->u.config.layers);
-    for (int64_t i = t->at.phase; i < s->phases.n && !stop_signal; i++) {
+    for (int64_t i = t->at.phase; i < s->phases.n && !stop_signal(); i++) {
         if (i > t->at.phase) {
             t->at.phase = i;
             t->at.phase_step = 0;
@@ -250,8 +262,9 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
         if (!run_phase(t, i, e))
             return false;
     }
-    if (stop_signal)
-        log_line("stopped by %s at step %lld of %lld; run the same command to go on", stop_signal == SIGTERM ? "SIGTERM" : "SIGINT",
+    int stop = stop_signal();
+    if (stop)
+        log_line("stopped by %s at step %lld of %lld; run the same command to go on", stop == SIGTERM ? "SIGTERM" : "SIGINT",
                  (long long)t->at.step, (long long)t->u.total_steps);
     else if (t->at.skipped)
         log_line("%lld steps were skipped", (long long)t->at.skipped);
@@ -261,9 +274,8 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
 bool trainer_run(const struct settings *s, enum resume resume, struct err *e)
 {
     struct trainer t = {.u.settings = s};
-    struct sigaction on = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigaction(SIGTERM, &on, NULL);
-    sigaction(SIGINT, &on, NULL);
+    sigset_t stops = stop_signals(), before;
+    pthread_sigmask(SIG_BLOCK, &stops, &before); /* inherited by the threads that come */
     bool ok = run(&t, resume, e);
     metrics_close(t.metrics);
     dev_free(t.device);
@@ -272,5 +284,8 @@ bool trainer_run(const struct settings *s, enum resume resume, struct err *e)
     free(t.layer);
     free(t.doc_len);
     setup_close(&t.u);
+    while (sigtimedwait(&stops, NULL, &(struct timespec){0}) > 0)
+        ; /* it was obeyed */
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return ok;
 }
