@@ -120,7 +120,7 @@ static bool choose_slots(struct engine *g, struct err *e)
     dev_memory(&free_bytes, &total);
     int64_t library = (int64_t)dev_library_bytes(), free_now = (int64_t)free_bytes, allowed = g->settings.memory - library;
     int64_t budget = g->settings.memory ? (allowed < free_now ? allowed : free_now) : free_now - free_now / 10;
-    g->memory.library = library;
+    g->memory.libraries = library;
     int64_t least = bytes_for(g, 1);
     if (least > budget) {
         const char *hint = g->settings.type == F32 && dev_supports(BF16) ? ", or use --dtype bf16" : "";
@@ -164,7 +164,7 @@ bool engine_open(struct engine **out, const struct model_config *c, const char *
         engine_close(g);
         return false;
     }
-    struct arena mem = {.size = (size_t)(g->memory.all - g->memory.library)};
+    struct arena mem = {.size = (size_t)(g->memory.all - g->memory.libraries)};
     mem.base = g->block = dev_alloc(mem.size);
     layout(g, &mem);
 

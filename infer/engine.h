@@ -29,7 +29,7 @@ struct engine_settings {
     struct sampling sampling;
 };
 struct engine_memory { /* bytes */
-    int64_t weights, states, work, library;
+    int64_t weights, states, work, libraries;
     int64_t all;
 };
 /* A sequence: live from engine_fork() to engine_release(). */

@@ -135,7 +135,7 @@ static bool answer_all(const struct options *o, const struct model_config *c, co
     struct engine_memory m = engine_memory(g);
     log_line("%d of up to %d sequences at a time in %.3f GiB: weights %.3f (%s), states %.3f (%s), working memory %.3f, libraries %.3f",
              engine_slots(g), s.slots, (double)m.all / GIB, (double)m.weights / GIB, dtype_names[s.type], (double)m.states / GIB,
-             dtype_names[s.state_type], (double)m.work / GIB, (double)m.library / GIB);
+             dtype_names[s.state_type], (double)m.work / GIB, (double)m.libraries / GIB);
     struct batch_settings b = {
         .samples = (int32_t)o->samples, .max_new = o->max_new_tokens, .eos = c->eos, .logprobs = o->prompt_logprobs, .stops = stops};
     struct batch_stats t;

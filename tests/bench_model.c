@@ -100,7 +100,7 @@ static void train(struct bench *b, const struct train_case *k, int64_t tokens)
     while (n < most && (n < 2 || log_now() - begin < 20));
     qsort(sample, (size_t)n, sizeof *sample, bench_compare);
     double step = b->step_seconds = sample[n / 2], rate = (double)tokens / step, flops = 6 * (double)t.table.weights * rate;
-    double peak = dev_peak_flops(b->type), used = (double)dev_used_bytes(), plan = (double)t.m.total + t.library;
+    double peak = dev_peak_flops(b->type), used = (double)dev_used_bytes(), plan = (double)t.m.total + t.libraries;
     printf("  step %.1f ms (first %.1f), %.1f tokens/s, %.1f GFLOP/s of model = %.1f%% of the measured product rate", step * 1e3,
            first * 1e3, rate, flops * 1e-9, 100 * flops / b->product);
     if (peak > 0)
@@ -108,7 +108,7 @@ static void train(struct bench *b, const struct train_case *k, int64_t tokens)
     published_note(k->model, "train", tokens, rate, group);
     printf("; loss %.3f, after %d more steps %.3f\n", first_loss, n, stats.loss);
     printf("  memory: %.3f GiB used, %.3f planned (%.3f + libraries %.3f), %+.2f%%\n", used / GIB, plan / GIB, (double)t.m.total / GIB,
-           t.library / GIB, 100 * (used - plan) / plan);
+           t.libraries / GIB, 100 * (used - plan) / plan);
     json_t *facts =
         json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "model", k->model, "weights", (json_int_t)t.table.weights, "tokens",
                   (json_int_t)tokens, "row", (json_int_t)row, "step_s", step, "tokens_per_s", rate, "model_flops_per_s", flops,

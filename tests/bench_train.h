@@ -19,7 +19,7 @@ struct bench_train {
     struct pass host_pass, p;
     size_t batch_bytes;
     int64_t updates;
-    double library; /* bytes of the program and its libraries, as a run plans them */
+    double libraries; /* bytes of the program and its libraries, as a run plans them */
 };
 
 /* Peak memory is counted from here on, where the system can do that (Linux; elsewhere it is the process's). */
@@ -83,7 +83,7 @@ static inline bool bench_train_open(struct bench_train *t, const struct model_co
     t->shape.model.max_docs = (int32_t)((tokens + row - 1) / row);
     t->shape.model.logit_rows = model_logit_rows(c, shape.model.type, tokens);
     params_plan(&t->table, c);
-    t->library = (double)memory_library(&t->shape);
+    t->libraries = (double)memory_library(&t->shape);
     size_t free_bytes, total_bytes;
     dev_memory(&free_bytes, &total_bytes);
     struct arena mem = {0};

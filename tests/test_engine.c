@@ -389,11 +389,11 @@ static void memory_is_kept(void)
     s.memory = 0;
     s.slots = 1;
     check_msg(engine_open(&g, &c, dir, &s, &e), "%s", e.msg);
-    int64_t one = engine_memory(g).all - engine_memory(g).library;
+    int64_t one = engine_memory(g).all - engine_memory(g).libraries;
     engine_close(g);
     s.slots = 11;
     check_msg(engine_open(&g, &c, dir, &s, &e), "%s", e.msg);
-    int64_t eleven = engine_memory(g).all - engine_memory(g).library, states = engine_memory(g).states;
+    int64_t eleven = engine_memory(g).all - engine_memory(g).libraries, states = engine_memory(g).states;
     check_int(engine_slots(g), 11);
     check_int(states, 12 * state_slot_bytes(&c, F32, F32));
     engine_close(g);
@@ -403,7 +403,7 @@ static void memory_is_kept(void)
     check(engine_slots(g) >= 2 && engine_slots(g) < 11);
     check(engine_memory(g).all <= s.memory);
     struct engine_memory k = engine_memory(g);
-    check_int(k.weights + k.states + k.work + k.library, k.all);
+    check_int(k.weights + k.states + k.work + k.libraries, k.all);
     engine_close(g);
     s.memory = 0;
     s.state_type = BF16;

@@ -19,7 +19,7 @@ static struct {
     cudaEvent_t fence;       /* the compute work queued before the last dev_prefetch_wait() */
     cudaDeviceProp prop;
     int clock_khz, driver;
-    size_t library_bytes;
+    size_t lib_bytes;
     /* dev_put() goes through pinned buffers of our own, used in turn: the caller's memory is free as soon as it is copied here. */
     char *stage[STAGES];
     cudaEvent_t stage_done[STAGES];
@@ -120,7 +120,7 @@ bool dev_open(int index, struct err *e)
     linear_open();
     cuda_ok(cudaStreamSynchronize(dev.compute));
     cuda_ok(cudaMemGetInfo(&after, &total));
-    dev.library_bytes = context + (free_bytes > after ? free_bytes - after : 0);
+    dev.lib_bytes = context + (free_bytes > after ? free_bytes - after : 0);
     return true;
 }
 
@@ -154,7 +154,7 @@ void dev_memory(size_t *free_bytes, size_t *total_bytes)
 size_t dev_library_bytes(void)
 {
     /* Before a device is opened (a plan made elsewhere): what an H100 showed, rounded up. */
-    return dev.open ? dev.library_bytes : (size_t)640 << 20;
+    return dev.open ? dev.lib_bytes : (size_t)640 << 20;
 }
 
 size_t dev_used_bytes(void)
