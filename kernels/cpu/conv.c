@@ -7,7 +7,7 @@
 
 enum {
     MAX_K = 4,
-    CHANNELS = 256, /* of a task: K + 1 rows of weights and the tile of gradients stay in the L1 and L2 caches */
+    CHANNELS = 128, /* of a task: K + 1 rows of weights and the tile of gradients stay in the L1 cache */
     FWD_ROWS = 64,  /* of a task */
     BWD_ROWS = 32,  /* of a tile of the backward */
     BWD_TILES = 8,  /* tiles of a task, which share one partial sum of dw and db */
