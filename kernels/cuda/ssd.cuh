@@ -46,6 +46,18 @@ __device__ __forceinline__ void put_f32(bf16 *p, float v)
     *p = __float2bfloat16(v);
 }
 
+/* dt of a token, of dt' + bias, and the logarithm of its decay. exp of less than WIPED is zero in float32: a larger step would only cost
+ * the sums after it their digits. */
+constexpr float WIPED = -104.f;
+__device__ __forceinline__ float softplus(float v)
+{
+    return v > 20.f ? v : log1pf(expf(v));
+}
+__device__ __forceinline__ float log_decay(float A, float dt)
+{
+    return fmaxf(A * dt, WIPED);
+}
+
 /* Where tile k (of `tile` tokens) of a chunk lies: its first row, and its rows, 0 or less when the chunk ends before it. */
 struct tile_place {
     int64_t row;
@@ -98,8 +110,8 @@ constexpr size_t SHARED_MAX = 163 * 1024;
 struct ssd_fwd_args {
     mat y;
     struct ssd_in in;
-    const float *dt, *cum; /* [T, H] */
-    void *states;          /* ssd_kept's, or NULL */
+    float *dt, *cum; /* [T, H], made before; ssd_fwd_wgmma makes them itself, and keeps them unless NULL */
+    void *states;    /* ssd_kept's, or NULL */
     struct ssd_dims d;
     struct seqs s;
     struct state_view state;

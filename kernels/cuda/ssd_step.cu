@@ -64,7 +64,7 @@ template <class T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16
 template <class T> __device__ __forceinline__ float2 step_of(const step_args<T> &a, int row, int head)
 {
     float dt = to_f32(a.dt.row(row)[head]) + a.dt_bias[head];
-    dt = dt > 20.f ? dt : log1pf(expf(dt));
+    dt = softplus(dt);
     return make_float2(dt, expf(-expf(a.A_log[head]) * dt));
 }
 

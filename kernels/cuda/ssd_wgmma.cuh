@@ -1,6 +1,7 @@
 /* kernels/cuda/ssd_wgmma.cuh - the machine instructions of sm_90a that the SSD forward is made of, one function each: barriers in shared
- * memory that copies and threads arrive at, matrix stores, and the tensor-core products of a warpgroup (128 threads) whose operands
- * are panels in shared memory. No arithmetic of the op is here. Only code compiled for sm_90a (__CUDA_ARCH_FEAT_SM90_ALL) may use it.
+ * memory that copies and threads arrive at, the copy engine, matrix stores, and the tensor-core products of a warpgroup (128 threads)
+ * whose operands are panels in shared memory. No arithmetic of the op is here. Only code compiled for sm_90a (__CUDA_ARCH_FEAT_SM90_ALL)
+ * may use it.
  *
  * A panel is a tile [rows][64] of bf16 as at<64>() of ssd_tile.cuh lays it out, from a multiple of 1024 bytes on: the 128-byte swizzle of
  * the tensor core's descriptors. Wider tiles are panels of 64 columns one after another, PANEL elements apart.
@@ -8,6 +9,7 @@
 #ifndef KERNELS_CUDA_SSD_WGMMA_CUH
 #define KERNELS_CUDA_SSD_WGMMA_CUH
 #include "kernels/cuda/ssd_tile.cuh"
+#include <cudaTypedefs.h>
 
 constexpr int PANEL = TILE * 64;
 
@@ -20,10 +22,10 @@ __device__ __forceinline__ void barrier_arrive(uint64_t *b)
 {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b)) : "memory");
 }
-/* Arrives when all copies that this thread has started are done. */
-__device__ __forceinline__ void barrier_arrive_copies(uint64_t *b)
+/* The phase under way does not end before panel_copy has brought so many bytes. */
+__device__ __forceinline__ void barrier_expect(uint64_t *b, int bytes)
 {
-    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(b)) : "memory");
+    asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(bytes) : "memory");
 }
 /* Waits for the end of phase 0, 1, 2.. of the barrier. */
 __device__ __forceinline__ void barrier_wait(uint64_t *b, int phase)
@@ -37,6 +39,31 @@ __device__ __forceinline__ void barrier_wait(uint64_t *b, int phase)
                  "r"(phase & 1)
                  : "memory");
 }
+/* A matrix in device memory as the copy engine knows it, and the copy of the panel at (row, col) by the engine. */
+static inline CUtensorMap panels_of(mat m, int64_t rows)
+{
+    static const PFN_cuTensorMapEncodeTiled_v12000 encode = [] {
+        void *f;
+        cudaDriverEntryPointQueryResult found;
+        cuda_ok(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &found));
+        must(found == cudaDriverEntryPointSuccess);
+        return (PFN_cuTensorMapEncodeTiled_v12000)f;
+    }();
+    CUtensorMap map;
+    const cuuint64_t size[2] = {(cuuint64_t)m.cols, (cuuint64_t)rows}, stride = (cuuint64_t)m.ld * sizeof(bf16);
+    const cuuint32_t box[2] = {64, TILE}, step[2] = {1, 1};
+    must(encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, m.data, size, &stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS);
+    return map;
+}
+__device__ __forceinline__ void panel_copy(bf16 *to, const CUtensorMap &from, int64_t row, int col, uint64_t *b)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(
+                     shared_address(to)),
+                 "l"(&from), "r"(col), "r"((int)row), "r"(shared_address(b))
+                 : "memory");
+}
+/* All that this thread has started with copy16_async. */
 __device__ __forceinline__ void copies_wait_all()
 {
     asm volatile("cp.async.wait_all;" ::: "memory");
@@ -50,7 +77,7 @@ template <int REGISTERS> __device__ __forceinline__ void registers_more()
 {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
 }
-/* Between ordinary writes of shared memory and the tensor core's reads of it. */
+/* Between ordinary accesses to shared memory, in this thread, and those of the tensor core and the copy engine. */
 __device__ __forceinline__ void fence_async()
 {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -61,6 +88,11 @@ __device__ __forceinline__ void store_matrices(bf16 *p, const uint32_t (&r)[4])
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared_address(p)), "r"(r[0]), "r"(r[1]), "r"(r[2]),
                  "r"(r[3])
                  : "memory");
+}
+/* 16 bytes into device memory by one store, which the compiler else may cut in four. */
+__device__ __forceinline__ void store16(bf16 *p, uint4 v)
+{
+    asm volatile("st.global.v4.b32 [%0], {%1,%2,%3,%4};" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 }
 /* Products run in the background, in groups. Their accumulators and register operands may not be touched from the product to the end
  * of the wait. The compiler does not know: product_begin before and product_end after keep its other uses of these registers out of
@@ -101,17 +133,20 @@ template <int PENDING, int Q, class... Operands> __device__ __forceinline__ void
     (pin(operands), ...);
 }
 
+__device__ __forceinline__ uint64_t panel_descriptor(const bf16 *s, int stride)
+{
+    const uint32_t low = shared_address(s) / 16 | (uint32_t)stride / 16 << 16, high = 1024 / 16 | 1u << 30;
+    return (uint64_t)high << 32 | low;
+}
 /* A panel as the right operand of step k16 of a product, k from 16 k16 on. By row: its rows are the product's columns, k its columns. */
 __device__ __forceinline__ uint64_t panel_by_row(const bf16 *s, int k16)
 {
-    const uint32_t at = shared_address(s) + (k16 / 4) * (PANEL * 2) + (k16 % 4) * 32;
-    return (uint64_t)(at >> 4) | (uint64_t)1 << 16 | (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
+    return panel_descriptor(s, 16) + ((k16 / 4) * (PANEL * 2) + (k16 % 4) * 32) / 16;
 }
 /* By column: its columns, and those of the panel after it, are the product's columns, k its rows. */
 __device__ __forceinline__ uint64_t panel_by_col(const bf16 *s, int k16)
 {
-    const uint32_t at = shared_address(s) + k16 * 2048;
-    return (uint64_t)(at >> 4) | (uint64_t)(PANEL * 2 >> 4) << 16 | (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
+    return panel_descriptor(s, PANEL * 2) + k16 * 2048 / 16;
 }
 
 /* Accumulators: fragment j of q is columns 32 q + 8 j.. of the product; warp w of the group has rows 16 w.., laid out as frag_row() and
