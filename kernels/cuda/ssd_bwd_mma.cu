@@ -12,23 +12,11 @@
  * column sums of the pairs are taken from the same float32 numbers, so their difference loses nothing but rounding at the tile's scale;
  * sums like y . dy, which cancel across the whole sequence, are never formed.
  */
-#include "kernels/cuda/ssd_tile.cuh"
+#include "kernels/cuda/ssd_bwd_tile.cuh"
 #include <type_traits>
 
 namespace
 {
-struct bwd_kernel_args {
-    tokens<bf16> x, B, C, dy, dx, dB, dC, ddt;
-    const float *A_log, *D, *dt, *cum;
-    const bf16 *kept; /* states at chunk boundaries */
-    bf16 *S, *R;      /* [chunk][per_chunk - 1], [chunk][per_chunk], [H, P, N]: counted from the slice's first chunk */
-    const float *carry_in;
-    float *carry_out, *partial;
-    struct ssd_dims d;
-    struct seqs s;
-    int chunk0, chunk1, per_chunk;
-};
-
 /* --- Steps 1 and 2: a state, or a state's gradient, walking over tiles ---
  *
  * What a step waits for is its product alone: tiles are fetched WALK_AHEAD steps before, and u is weighted one step before, beside the
@@ -178,7 +166,7 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) walk_kernel(bwd_k
         walk<N, false>(a, block - backwards);
 }
 
-/* --- Step 3: the gradients of a tile, head after head of a group ---
+/* --- Step 3: the gradients of a tile, head after head of a group; on a Hopper ssd_bwd_wgmma.cu does it ---
  *
  * Two teams of 8 warps share a head: the first adds up dB and dC through the states, and the sums over tokens; the second has the
  * pairs of tokens, du and dx. They meet once a head. A team alone would wait for its loads and products most of the time, and
@@ -205,92 +193,40 @@ template <int N> struct bwd_shared {
     head_sums sums[2];
 };
 
-/* What a block works on: a tile of a chunk, and the n_head heads of a group from head0. */
-struct bwd_tile {
-    tile_place at;
-    int group, head0, n_head, chunk, in_chunk;
-    int64_t index; /* of the pass's tiles */
-};
 enum { ALL = 1, PAIRS }; /* barriers */
 
-/* One warp: ddt of the tile's tokens for one head, and the head's sums over the tile. Lane l has tokens 2l and 2l + 1. */
-__device__ __forceinline__ void finish_head(const bwd_kernel_args &a, const head_sums &h, const tile_steps &steps, tile_place at, int head,
-                                            int64_t tile_index)
+/* Lane l has tokens 2l and 2l + 1. */
+__device__ __forceinline__ lane_sums lane_sums_of(const head_sums &h)
 {
-    const int l = lane_id(), t0 = 2 * l;
-    const float A = -expf(a.A_log[head]);
-    float from[2], to[2], du_x[2], dD = 0; /* from: counts for steps up to its token; to: for steps after it */
+    lane_sums s = {};
 #pragma unroll
     for (int k = 0; k < 2; k++) {
-        const int t = t0 + k;
+        const int t = 2 * lane_id() + k;
         float col = 0;
         for (int part = t >> 4; part < 4; part++)
             col += h.pair_col[part][t];
-        from[k] = h.pair_row[0][t] + h.pair_row[1][t] - col + ((h.enter[0][t] + h.enter[1][t]) + (h.enter[2][t] + h.enter[3][t]));
-        to[k] = h.leave[0][t] + h.leave[1][t];
-        du_x[k] = h.du_x[0][t] + h.du_x[1][t];
-        dD += h.dy_x[t];
+        s.from[k] = h.pair_row[0][t] + h.pair_row[1][t] - col + ((h.enter[0][t] + h.enter[1][t]) + (h.enter[2][t] + h.enter[3][t]));
+        s.to[k] = h.leave[0][t] + h.leave[1][t];
+        s.du_x[k] = h.du_x[0][t] + h.du_x[1][t];
+        s.dy_x += h.dy_x[t];
     }
-    float pass = 0;
 #pragma unroll
     for (int w = 0; w < 8; w++)
-        pass += h.pass[w];
-    pass *= exp_fast(steps.cum[TILE - 1]);
-
-    float suffix = from[0] + from[1], prefix = to[0] + to[1]; /* inclusive over lanes */
-#pragma unroll
-    for (int o = 1; o < 32; o *= 2) {
-        const float s = __shfl_down_sync(~0u, suffix, o), p = __shfl_up_sync(~0u, prefix, o);
-        suffix += l + o < 32 ? s : 0.f;
-        prefix += l >= o ? p : 0.f;
-    }
-    float before = __shfl_up_sync(~0u, prefix, 1), after = __shfl_down_sync(~0u, suffix, 1);
-    before = l > 0 ? before : 0.f;
-    after = l < 31 ? after : 0.f;
-    float da[2] = {from[0] + from[1] + after + before + pass, from[1] + after + before + to[0] + pass};
-
-    float dbias = 0, dA = 0;
-#pragma unroll
-    for (int k = 0; k < 2; k++) {
-        const float dt = steps.dt[t0 + k];
-        if (A * dt < -40.f) /* less than 1e-17 of anything crosses such a step; the sums' rounding, times A, may be more */
-            da[k] = 0;
-        const float ddt = (du_x[k] + A * da[k]) * -expm1f(-dt); /* the slope of softplus is 1 - exp(-softplus) */
-        dbias += ddt;
-        dA += dt * da[k];
-        if (t0 + k < at.len)
-            a.ddt.row(at.row + t0 + k)[head] = __float2bfloat16(ddt);
-    }
-#pragma unroll
-    for (int o = 16; o > 0; o /= 2) {
-        dbias += __shfl_xor_sync(~0u, dbias, o);
-        dA += __shfl_xor_sync(~0u, dA, o);
-        dD += __shfl_xor_sync(~0u, dD, o);
-    }
-    if (l == 0) {
-        float *out = a.partial + tile_index * 3 * a.d.heads + head;
-        out[0] = dbias;
-        out[a.d.heads] = A * dA;
-        out[2 * a.d.heads] = dD;
-    }
+        s.pass += h.pass[w];
+    return s;
 }
 
 /* The first team: to dB and dC what goes through the states, head after head; then what goes through dG, which lies in GL. */
 template <int N> __device__ __forceinline__ void states_team(const bwd_kernel_args &a, bwd_shared<N> &sh, const bwd_tile &t)
 {
     constexpr int NI = N / 32; /* a warp has 32 rows by N / 4 columns */
-    constexpr int64_t STATE = HEADDIM * N;
-    const int64_t heads = a.d.heads;
     const int warp = threadIdx.x >> 5, fr = frag_row(), fc = frag_col();
     const int bm = (warp & 1) * 32, bn = (warp >> 1) * (N / 4);
 
     auto fetch = [&](int h) {
         if (h < t.n_head) {
-            const int64_t head = t.head0 + h, tile = t.index - (int64_t)a.chunk0 * a.per_chunk;
-            const int64_t entering = (int64_t)(t.chunk - a.chunk0) * (a.per_chunk - 1) + t.in_chunk - 1;
-            tile_copy<N>(sh.S[h & 1], t.in_chunk == 0 ? a.kept + (t.chunk * heads + head) * STATE : a.S + (entering * heads + head) * STATE,
-                         N, HEADDIM);
-            tile_copy<N>(sh.R[h & 1], a.R + (tile * heads + head) * STATE, N, HEADDIM);
+            tile_copy<N>(sh.S[h & 1], entering_state<N>(a, t, h), N, HEADDIM);
+            tile_copy<N>(sh.R[h & 1], leaving_gradient<N>(a, t, h), N, HEADDIM);
         }
         copies_commit();
     };
@@ -307,7 +243,7 @@ template <int N> __device__ __forceinline__ void states_team(const bwd_kernel_ar
         barrier<ALL, BWD_THREADS>();
         fetch(h + 1);
         if (h > 0 && warp == h % 8)
-            finish_head(a, sh.sums[stage ^ 1], sh.steps[(h - 1) % 3], t.at, t.head0 + h - 1, t.index);
+            finish_head(a, lane_sums_of(sh.sums[stage ^ 1]), sh.steps[(h - 1) % 3], t.at, t.head0 + h - 1, t.index);
         const bf16 *x = sh.x[stage], *dy = sh.dy[stage], *S = sh.S[stage], *R = sh.R[stage];
         const tile_steps &steps = sh.steps[h % 3];
         head_sums &sums = sh.sums[stage];
@@ -366,7 +302,7 @@ template <int N> __device__ __forceinline__ void states_team(const bwd_kernel_ar
 
     barrier<ALL, BWD_THREADS>(); /* the other team's sums and dG are there */
     if (warp == 0)
-        finish_head(a, sh.sums[(t.n_head - 1) & 1], sh.steps[(t.n_head - 1) % 3], t.at, t.head0 + t.n_head - 1, t.index);
+        finish_head(a, lane_sums_of(sh.sums[(t.n_head - 1) & 1]), sh.steps[(t.n_head - 1) % 3], t.at, t.head0 + t.n_head - 1, t.index);
     warp_product<false, TILE, false, N>(dC, sh.GL, bm, sh.B, bn, 0, bm + 32);
     warp_product<true, TILE, false, N>(dB, sh.GL, bm, sh.C, bn, bm, TILE);
 #pragma unroll
@@ -382,15 +318,6 @@ template <int N> __device__ __forceinline__ void states_team(const bwd_kernel_ar
     }
 }
 
-/* Sums of four values over the eight lanes that share a fragment column: lane frag_row() gets that of v[frag_row() / 2]. */
-__device__ __forceinline__ float col_sums(const float (&v)[4])
-{
-    const bool upper = frag_row() & 4, odd = frag_row() & 2;
-    const float v0 = (upper ? v[2] : v[0]) + __shfl_xor_sync(~0u, upper ? v[0] : v[2], 16);
-    const float v1 = (upper ? v[3] : v[1]) + __shfl_xor_sync(~0u, upper ? v[1] : v[3], 16);
-    const float sum = (odd ? v1 : v0) + __shfl_xor_sync(~0u, odd ? v0 : v1, 8);
-    return sum + __shfl_xor_sync(~0u, sum, 4);
-}
 /* The second team: pairs of tokens, du and dx. Leaves the sum of dG over the heads in GL. */
 template <int N> __device__ __forceinline__ void pairs_team(const bwd_kernel_args &a, bwd_shared<N> &sh, const bwd_tile &t)
 {
@@ -545,18 +472,10 @@ template <int N> __device__ __forceinline__ void pairs_team(const bwd_kernel_arg
 template <int N> __global__ void __launch_bounds__(BWD_THREADS, 1) bwd_kernel(bwd_kernel_args a)
 {
     bwd_shared<N> &sh = *(bwd_shared<N> *)shared_block();
-    bwd_tile t;
-    t.n_head = a.d.heads / a.d.groups;
-    t.group = blockIdx.x % a.d.groups;
-    t.head0 = t.group * t.n_head;
-    t.chunk = a.chunk0 + blockIdx.x / a.d.groups / a.per_chunk;
-    t.in_chunk = blockIdx.x / a.d.groups % a.per_chunk;
-    t.index = (int64_t)t.chunk * a.per_chunk + t.in_chunk;
-    t.at = place_of(a.s, t.chunk, t.in_chunk, TILE);
-    if (t.at.len <= 0) {
-        for (int i = threadIdx.x; i < 3 * t.n_head; i += BWD_THREADS)
-            a.partial[(t.index * 3 + i / t.n_head) * a.d.heads + t.head0 + i % t.n_head] = 0;
-    } else if (threadIdx.x < THREADS)
+    const bwd_tile t = tile_of_block(a);
+    if (t.at.len <= 0)
+        no_tile(a, t, BWD_THREADS);
+    else if (threadIdx.x < THREADS)
         states_team(a, sh, t);
     else
         pairs_team(a, sh, t);
@@ -590,7 +509,10 @@ template <int N> void run(const struct ssd_bwd_args &a)
     const int64_t chunks = a.chunk1 - a.chunk0;
     const int64_t walks = a.s.n + (k.per_chunk > 1 ? chunks : 0);
     launch(walk_kernel<N>, walks * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
-    launch(bwd_kernel<N>, chunks * k.per_chunk * a.d.groups, BWD_THREADS, sizeof(bwd_shared<N>), k);
+    if (ssd_fwd_wgmma_runs())
+        ssd_bwd_wgmma(k);
+    else
+        launch(bwd_kernel<N>, tile_blocks(k), BWD_THREADS, sizeof(bwd_shared<N>), k);
 }
 } // namespace
 
