@@ -232,9 +232,12 @@ template <int N> __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, 
         barrier_arrive(&sh.S_full[turn]);
         if (a.states && tile % w.per_chunk == 0) {
             bf16 *to = a.states + ((int64_t)(w.first_chunk + tile / w.per_chunk) * a.d.heads + w.head) * SIZE;
+            __syncwarp();
 #pragma unroll
-            for (int q = 0; q < Q; q++)
-                put_rows(S[q], [&](int row, int col, uint4 v) { *(uint4 *)(to + (rows + row) * N + 32 * q + col) = v; });
+            for (int i = 0; i < N / 16; i++) { /* the warp's rows, rounded, back from shared memory: whole lines */
+                const int piece = 32 * i + lane_id(), row = rows + piece / (N / 8), col = piece % (N / 8) * 8;
+                store16(to + row * N + col, *(const uint4 *)(sh.S[turn][0] + col / 64 * PANEL + at<64>(row, col % 64)));
+            }
         }
 
         scale(S, decay);
