@@ -11,6 +11,7 @@
  * in outputs i >= t, the leaving state's share of inputs j < t, and the part of the state that passes through, e_end <S, R>. Row and
  * column sums of the pairs are taken from the same float32 numbers, so their difference loses nothing but rounding at the tile's scale;
  * sums like y . dy, which cancel across the whole sequence, are never formed.
+ * On a Hopper the kernels of ssd_bwd_wgmma.cu run in place of those here.
  */
 #include "kernels/cuda/ssd_bwd_tile.cuh"
 #include <type_traits>
@@ -28,30 +29,6 @@ template <int N> struct walk_shared {
     tile_steps steps[WALK_AHEAD + 1];
 };
 
-/* Rounds 16 rows of 64 columns to bf16 and writes them in whole lines of 128 bytes: an even row's quad of lanes and the next row's
- * exchange halves, so that the eight write first the one row, then the other. */
-__device__ __forceinline__ void write_lines(bf16 *to, int64_t ld, const float (*acc)[4])
-{
-    const bool odd = frag_row() & 1;
-    const int col = (odd ? 32 : 0) + 8 * (lane_id() & 3);
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-        uint32_t r[8];
-#pragma unroll
-        for (int j = 0; j < 8; j++)
-            r[j] = pack2(acc[j][2 * half], acc[j][2 * half + 1]);
-        const uint4 left = quad_transpose(r[0], r[1], r[2], r[3]), right = quad_transpose(r[4], r[5], r[6], r[7]);
-        uint4 other = odd ? left : right;
-        other.x = __shfl_xor_sync(~0u, other.x, 4);
-        other.y = __shfl_xor_sync(~0u, other.y, 4);
-        other.z = __shfl_xor_sync(~0u, other.z, 4);
-        other.w = __shfl_xor_sync(~0u, other.w, 4);
-        bf16 *row = to + (8 * half + (frag_row() & ~1)) * ld + col;
-        *(uint4 *)row = odd ? other : left;
-        *(uint4 *)(row + ld) = odd ? right : other;
-    }
-}
-
 /* Not REVERSE: the states entering tiles 1.. of chunk block / H, from the one kept at its start: u = x, v = B.
  * REVERSE: the gradients of the states leaving the tiles of document block / H in this slice, from the last to the first: u = dy, v = C. */
 template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_kernel_args &a, int block)
@@ -61,29 +38,15 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
     walk_shared<N> &sh = *(walk_shared<N> *)shared_block();
     const int heads = a.d.heads, unit = block / heads, head = block % heads, group = head / (heads / a.d.groups);
     const int warp = threadIdx.x >> 5, m = (warp & 3) * 16, n = (warp >> 2) * (N / 2);
-    int lo = a.chunk0 + unit, hi = lo + 1;
-    bool goes_on = true, came_from = false; /* the document after chunk hi - 1, before chunk lo */
-    if (REVERSE) {
-        lo = max(a.s.first_chunk[unit], a.chunk0);
-        hi = min(a.s.first_chunk[unit + 1], a.chunk1);
-        if (lo >= hi)
-            return;
-        goes_on = hi < a.s.first_chunk[unit + 1];
-        came_from = lo > a.s.first_chunk[unit];
-    }
-    const int n_tile = tiles_of(a.s, lo, hi, TILE);
-    const int n_update = came_from ? n_tile : n_tile - 1; /* nobody wants what follows the last tile otherwise */
+    walk_range w;
+    if (!walk_range_of<REVERSE>(w, a, unit))
+        return;
     const tokens<bf16> u = REVERSE ? a.dy : a.x, v = REVERSE ? a.C : a.B;
-    const int doc = a.s.chunk_doc[lo], first = (lo - a.s.first_chunk[doc]) * a.s.chunk; /* chunk lo's first token in its document */
-    const int64_t doc_row = a.s.start[doc];
-    const int doc_len = (int)(a.s.start[doc + 1] - doc_row);
 
     auto fetch = [&](int i) {
-        if (i < n_update) {
-            const int tile = REVERSE ? n_tile - 1 - i : i, in_chunk = tile % a.per_chunk * TILE;
-            const int token = first + tile / a.per_chunk * a.s.chunk + in_chunk;
-            const int len = min(min(a.s.chunk - in_chunk, doc_len - token), TILE);
-            const int64_t row = doc_row + token, step = row * heads + head;
+        if (i < w.n_update) {
+            const auto [row, len] = w.place(REVERSE ? w.n_tile - 1 - i : i);
+            const int64_t step = row * heads + head;
             tile_copy<HEADDIM>(sh.u[i % WALK_AHEAD], u.row(row) + head * HEADDIM, u.ld, len);
             tile_copy<N>(sh.v[i % (WALK_AHEAD + 1)], v.row(row) + group * N, v.ld, len);
             steps_copy(&sh.steps[i % (WALK_AHEAD + 1)], a.dt + step, a.cum + step, heads, len);
@@ -100,7 +63,7 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
 
     float S[1][NI][4];
     const float *carry = a.carry_in + head * STATE;
-    const bf16 *kept = a.kept + ((int64_t)lo * heads + head) * STATE;
+    const bf16 *kept = a.kept + ((int64_t)w.lo * heads + head) * STATE;
 #pragma unroll
     for (int j = 0; j < NI; j++)
 #pragma unroll
@@ -108,7 +71,7 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
             const int o = (m + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
             float2 f = make_float2(0, 0);
             if (REVERSE) {
-                if (goes_on)
+                if (w.goes_on)
                     f = *(const float2 *)(carry + o);
             } else {
                 const uint32_t b = *(const uint32_t *)(kept + o);
@@ -116,35 +79,32 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
             }
             S[0][j][2 * half] = f.x, S[0][j][2 * half + 1] = f.y;
         }
-    if (n_update > 0) {
+    if (w.n_update > 0) {
         copies_wait<WALK_AHEAD - 1>();
         __syncthreads();
         weigh(0);
     }
 
-    for (int i = 0; i < n_tile; i++) {
+    for (int i = 0; i < w.n_tile; i++) {
         copies_wait<WALK_AHEAD - 2>();
         __syncthreads(); /* tile i + 1 is there, tile i is weighted, tile i - 1 is used up */
         fetch(i + WALK_AHEAD);
-        const int tile = REVERSE ? n_tile - 1 - i : i;
+        const int tile = REVERSE ? w.n_tile - 1 - i : i;
         if (REVERSE || i > 0) {
-            const int64_t index = (int64_t)(lo - a.chunk0) * a.per_chunk + tile;
-            bf16 *to = (REVERSE ? a.R + (index * heads + head) * STATE
-                                : a.S + (((int64_t)unit * (a.per_chunk - 1) + tile - 1) * heads + head) * STATE) +
-                       m * N + n;
+            bf16 *to = (REVERSE ? leaving_gradient<N>(a, w, tile, head) : entering_state<N>(a, w, tile, head)) + m * N + n;
             if constexpr (N == 128)
                 write_lines(to, N, S[0]);
             else
                 put_rows(S[0], [&](int row, int col, uint4 piece) { *(uint4 *)(to + row * N + col) = piece; });
         }
-        if (i == n_update)
+        if (i == w.n_update)
             break;
-        if (i + 1 < n_update)
+        if (i + 1 < w.n_update)
             weigh(i + 1);
         scale(S, exp_fast(sh.steps[i % (WALK_AHEAD + 1)].cum[TILE - 1]));
         warp_product<true, HEADDIM, false, N>(S, sh.weighted[i & 1], m, sh.v[i % (WALK_AHEAD + 1)], n, 0, TILE);
     }
-    if (REVERSE && came_from) {
+    if (REVERSE && w.came_from) {
         float *to = a.carry_out + head * STATE;
 #pragma unroll
         for (int j = 0; j < NI; j++)
@@ -166,7 +126,7 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) walk_kernel(bwd_k
         walk<N, false>(a, block - backwards);
 }
 
-/* --- Step 3: the gradients of a tile, head after head of a group; on a Hopper ssd_bwd_wgmma.cu does it ---
+/* --- Step 3: the gradients of a tile, head after head of a group ---
  *
  * Two teams of 8 warps share a head: the first adds up dB and dC through the states, and the sums over tokens; the second has the
  * pairs of tokens, du and dx. They meet once a head. A team alone would wait for its loads and products most of the time, and
@@ -506,13 +466,12 @@ template <int N> void run(const struct ssd_bwd_args &a)
                          a.chunk0,
                          a.chunk1,
                          ssd_bwd_mma_plan(a.d, a.s.chunk).per_chunk};
-    const int64_t chunks = a.chunk1 - a.chunk0;
-    const int64_t walks = a.s.n + (k.per_chunk > 1 ? chunks : 0);
-    launch(walk_kernel<N>, walks * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
-    if (ssd_fwd_wgmma_runs())
+    if (ssd_fwd_wgmma_runs()) {
         ssd_bwd_wgmma(k);
-    else
-        launch(bwd_kernel<N>, tile_blocks(k), BWD_THREADS, sizeof(bwd_shared<N>), k);
+        return;
+    }
+    launch(walk_kernel<N>, walks_of(k) * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
+    launch(bwd_kernel<N>, tile_blocks(k), BWD_THREADS, sizeof(bwd_shared<N>), k);
 }
 } // namespace
 

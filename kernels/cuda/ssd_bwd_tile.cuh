@@ -1,5 +1,5 @@
-/* kernels/cuda/ssd_bwd_tile.cuh - what the two kernels that make the gradients of a tile on tensor cores share: their arguments, their part
- * of the work, and the end of a head. The formulas stand in ssd_bwd_mma.cu.
+/* kernels/cuda/ssd_bwd_tile.cuh - what the tensor-core kernels of the backward share on a Hopper and elsewhere: their arguments, their
+ * parts of the work, and the end of a head. The formulas stand in ssd_bwd_mma.cu.
  */
 #ifndef KERNELS_CUDA_SSD_BWD_TILE_CUH
 #define KERNELS_CUDA_SSD_BWD_TILE_CUH
@@ -17,8 +17,83 @@ struct bwd_kernel_args {
     int chunk0, chunk1, per_chunk;
 };
 
-/* The gradients of the slice's tiles by a Hopper's kernel, when ssd_fwd_wgmma_runs(). */
+/* A slice on a Hopper: when ssd_fwd_wgmma_runs(). */
 void ssd_bwd_wgmma(const struct bwd_kernel_args &a);
+
+/* --- Walks: a state, or a state's gradient, goes over consecutive tiles of one document ---
+ *
+ * Not REVERSE: the states entering tiles 1.. of chunk chunk0 + unit, from the one kept at its start.
+ * REVERSE: the gradients of the states leaving the tiles of document `unit` in this slice, from the last to the first. */
+struct walk_range {
+    int64_t doc_row;
+    int doc_len, first, chunk, per_chunk; /* first: token of the document */
+    int lo, n_tile, n_update;             /* first chunk; n_update < n_tile when nobody wants what follows the last tile */
+    bool goes_on, came_from;              /* the document after the last chunk, before the first */
+
+    __device__ __forceinline__ tile_place place(int tile) const
+    {
+        const int in_chunk = tile % per_chunk * TILE, token = first + tile / per_chunk * chunk + in_chunk;
+        return {doc_row + token, min(min(chunk - in_chunk, doc_len - token), TILE)};
+    }
+};
+/* False: the slice has nothing of the document. */
+template <bool REVERSE> __device__ __forceinline__ bool walk_range_of(walk_range &w, const bwd_kernel_args &a, int unit)
+{
+    int hi = a.chunk0 + unit + 1;
+    w.lo = hi - 1, w.goes_on = true, w.came_from = false;
+    if (REVERSE) {
+        w.lo = max(a.s.first_chunk[unit], a.chunk0);
+        hi = min(a.s.first_chunk[unit + 1], a.chunk1);
+        if (w.lo >= hi)
+            return false;
+        w.goes_on = hi < a.s.first_chunk[unit + 1];
+        w.came_from = w.lo > a.s.first_chunk[unit];
+    }
+    const int doc = a.s.chunk_doc[w.lo];
+    w.doc_row = a.s.start[doc], w.doc_len = (int)(a.s.start[doc + 1] - w.doc_row);
+    w.chunk = a.s.chunk, w.per_chunk = a.per_chunk, w.first = (w.lo - a.s.first_chunk[doc]) * a.s.chunk;
+    w.n_tile = tiles_of(a.s, w.lo, hi, TILE);
+    w.n_update = w.came_from ? w.n_tile : w.n_tile - 1;
+    return true;
+}
+/* Units of both directions: those of the long walks backwards come first, the many short ones fill the card beside them. */
+static inline int64_t walks_of(const bwd_kernel_args &a)
+{
+    return a.s.n + (a.per_chunk > 1 ? a.chunk1 - a.chunk0 : 0);
+}
+template <int N> __device__ __forceinline__ bf16 *entering_state(const bwd_kernel_args &a, const walk_range &w, int tile, int head)
+{
+    return a.S + (((int64_t)(w.lo - a.chunk0) * (a.per_chunk - 1) + tile - 1) * a.d.heads + head) * HEADDIM * N;
+}
+template <int N> __device__ __forceinline__ bf16 *leaving_gradient(const bwd_kernel_args &a, const walk_range &w, int tile, int head)
+{
+    return a.R + (((int64_t)(w.lo - a.chunk0) * a.per_chunk + tile) * a.d.heads + head) * HEADDIM * N;
+}
+/* Rounds 16 rows of 64 columns to bf16 and writes them in whole lines of 128 bytes: an even row's quad of lanes and the next row's
+ * exchange halves, so that the eight write first the one row, then the other. */
+__device__ __forceinline__ void write_lines(bf16 *to, int64_t ld, const float (*acc)[4])
+{
+    const bool odd = frag_row() & 1;
+    const int col = (odd ? 32 : 0) + 8 * (lane_id() & 3);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        uint32_t r[8];
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            r[j] = pack2(acc[j][2 * half], acc[j][2 * half + 1]);
+        const uint4 left = quad_transpose(r[0], r[1], r[2], r[3]), right = quad_transpose(r[4], r[5], r[6], r[7]);
+        uint4 other = odd ? left : right;
+        other.x = __shfl_xor_sync(~0u, other.x, 4);
+        other.y = __shfl_xor_sync(~0u, other.y, 4);
+        other.z = __shfl_xor_sync(~0u, other.z, 4);
+        other.w = __shfl_xor_sync(~0u, other.w, 4);
+        bf16 *row = to + (8 * half + (frag_row() & ~1)) * ld + col;
+        *(uint4 *)row = odd ? other : left;
+        *(uint4 *)(row + ld) = odd ? right : other;
+    }
+}
+
+/* --- Tiles --- */
 
 /* What a block works on: a tile of a chunk, and the n_head heads of a group from head0. */
 struct bwd_tile {

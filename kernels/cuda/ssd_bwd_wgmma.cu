@@ -1,11 +1,14 @@
-/* kernels/cuda/ssd_bwd_wgmma.cu - SSD backward, the gradients of a tile, on the tensor cores of Hopper (sm_90a). Formulas: ssd_bwd_mma.cu.
+/* kernels/cuda/ssd_bwd_wgmma.cu - SSD backward on the tensor cores of Hopper (sm_90a). Formulas: ssd_bwd_mma.cu.
  *
- * A block has one tile and takes the heads of a group in turn. Its four warpgroups go through the heads each at its own pace:
+ * Walks: a block has two heads of a group, a warpgroup each, which share the tiles of B or C.
+ *
+ * Gradients of a tile: a block has one tile and takes the heads of a group in turn. Its four warpgroups go through the heads each at its
+ * own pace:
  *     copy      brings x, dy, S, R and the time steps of the heads into a ring of shared memory, and makes ddt of the heads that are done;
  *     entering  what goes through the entering states: dC, C_i . (S^T dy_i);
  *     leaving   what goes through the gradients of the leaving states: dB, <S, R>;
- *     pairs     the pairs of tokens, du and dx. All [token][token] are transposed here, j down and i across: then G_ij L_ij is summed up in
- *               the registers that the next product takes it from.
+ *     pairs     the pairs of tokens, du and dx. All [token][token] are transposed here, j down and i across: then G_ij L_ij is made in the
+ *               registers that the next product takes it from.
  * At the end the pairs' sum of dG goes through shared memory into dB and dC.
  */
 #include "kernels/cuda/ssd_bwd_tile.cuh"
@@ -13,8 +16,7 @@
 
 namespace
 {
-constexpr int GROUP = 128; /* threads of a warpgroup */
-constexpr int STAGES = 3;  /* heads in shared memory */
+constexpr int STAGES = 3; /* of a ring in shared memory: heads of a tile, or tiles of a walk */
 
 /* Per-token sums of one head. */
 struct group_sums {
@@ -36,33 +38,100 @@ template <int N> struct tile_shared {
     uint64_t full[STAGES], empty[STAGES], dG_full;
 };
 
+constexpr int WALK_HEADS = 2;
+template <int N> struct walk_shared {
+    bf16 u[STAGES][WALK_HEADS][PANEL], v[STAGES][N / 64 * PANEL];
+    tile_steps steps[STAGES][WALK_HEADS];
+};
+
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-constexpr int COPY_REGISTERS = 56, ENTERING_REGISTERS = 144, LEAVING_REGISTERS = 144, PAIR_REGISTERS = 168; /* a thread's: 128 a thread in all */
+constexpr int COPY_REGISTERS = 56, ENTERING_REGISTERS = 144, LEAVING_REGISTERS = 144,
+              PAIR_REGISTERS = 168; /* a thread's: 128 a thread in all */
 
-__device__ __forceinline__ int group_warp()
+/* Not REVERSE: u = x, v = B. REVERSE: u = dy, v = C. */
+template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_kernel_args &a, int block)
 {
-    return threadIdx.x % GROUP / 32;
-}
-/* A warp has finished with what the barrier guards. */
-__device__ __forceinline__ void warp_arrive(uint64_t *b)
-{
-    __syncwarp();
-    if (lane_id() == 0)
-        barrier_arrive(b);
-}
+    constexpr int Q = N / 32;
+    constexpr int64_t STATE = HEADDIM * N;
+    walk_shared<N> &sh = *(walk_shared<N> *)shared_block();
+    const int heads = a.d.heads, in_group = heads / a.d.groups, sets = (in_group + WALK_HEADS - 1) / WALK_HEADS,
+              place = threadIdx.x / GROUP;
+    const int set = block % sets, group = block / sets % a.d.groups, unit = block / sets / a.d.groups;
+    const int head = group * in_group + set * WALK_HEADS + place, rows = group_warp() * 16;
+    const bool has_head = set * WALK_HEADS + place < in_group; /* the last of an odd number has the block for itself */
+    walk_range w;
+    if (!walk_range_of<REVERSE>(w, a, unit))
+        return;
+    const tokens<bf16> u = REVERSE ? a.dy : a.x, v = REVERSE ? a.C : a.B;
 
-/* Starts the copy of len rows of W columns, zeros below them. */
-template <int W> __device__ __forceinline__ void panels_copy(bf16 *s, const bf16 *g, int64_t ld, int len)
-{
-    constexpr int PIECES = W / 8, ROWS = GROUP / PIECES;
-    static_assert(ROWS % 8 == 0, "a thread's rows are permuted alike");
-    const int piece = threadIdx.x % PIECES, row = threadIdx.x / PIECES, left = len - row;
-    const bf16 *from = g + row * ld + piece * 8;
-    s += piece / 8 * PANEL + at<64>(row, piece % 8 * 8);
+    auto fetch = [&](int i) {
+        if (i < w.n_update) {
+            const int stage = i % STAGES;
+            const auto [row, len] = w.place(REVERSE ? w.n_tile - 1 - i : i);
+            if (has_head) {
+                const int64_t step = row * heads + head;
+                panels_copy<HEADDIM>(sh.u[stage][place], u.row(row) + head * HEADDIM, u.ld, len);
+                steps_copy(&sh.steps[stage][place], a.dt + step, a.cum + step, heads, len, threadIdx.x % GROUP);
+            }
+            if (place < N / 64)
+                panels_copy<64>(sh.v[stage] + place * PANEL, v.row(row) + group * N + place * 64, v.ld, len);
+        }
+        copies_commit();
+    };
+    for (int i = 0; i < STAGES - 1; i++)
+        fetch(i);
+
+    float S[Q][4][4];
+    zero(S);
+    if (has_head && REVERSE && w.goes_on)
+        state_read<N>(S, a.carry_in + head * STATE, F32, rows, 0, 0, 32);
+    if (has_head && !REVERSE)
+        state_read<N>(S, a.kept + ((int64_t)w.lo * heads + head) * STATE, BF16, rows, 0, 0, 32);
+
+    for (int i = 0; i < w.n_tile; i++) {
+        copies_wait<STAGES - 2>();
+        fence_async();
+        __syncthreads(); /* tile i is there, tile i - 1 is used up */
+        fetch(i + STAGES - 1);
+        const int tile = REVERSE ? w.n_tile - 1 - i : i, stage = i % STAGES;
+        if (has_head && (REVERSE || i > 0)) {
+            bf16 *to = (REVERSE ? leaving_gradient<N>(a, w, tile, head) : entering_state<N>(a, w, tile, head)) + rows * N;
 #pragma unroll
-    for (int i = 0; i < TILE; i += ROWS, from += ROWS * ld)
-        copy16_async(s + i * 64, i < left ? from : g, i < left);
+            for (int panel = 0; panel < N / 64; panel++)
+                write_lines(to + panel * 64, N, &S[2 * panel][0]);
+        }
+        if (i == w.n_update)
+            break;
+        if (!has_head)
+            continue;
+        const tile_steps &steps = sh.steps[stage][place];
+        const float end = steps.cum[TILE - 1];
+        uint32_t us[TILE / 16][4]; /* of the tile: u_j times its weight */
+#pragma unroll
+        for (int k = 0; k < TILE / 16; k++) {
+            load_a<true, 64>(us[k], sh.u[stage][place], rows, 16 * k);
+#pragma unroll
+            for (int r = 0; r < 4; r += 2) {
+                const int j = 16 * k + 4 * r + frag_col();
+                const float2 cum = *(const float2 *)&steps.cum[j], dt = *(const float2 *)&steps.dt[j];
+                const float w0 = REVERSE ? exp_fast(cum.x) : dt.x * exp_fast(end - cum.x);
+                const float w1 = REVERSE ? exp_fast(cum.y) : dt.y * exp_fast(end - cum.y);
+                us[k][r] = pack2(low2(us[k][r]) * w0, high2(us[k][r]) * w1);
+                us[k][r + 1] = pack2(low2(us[k][r + 1]) * w0, high2(us[k][r + 1]) * w1);
+            }
+        }
+        scale(S, exp_fast(end));
+        product_begin(S, us);
+#pragma unroll
+        for (int k = 0; k < TILE / 16; k++)
+            product<true>(S, us[k], panel_by_col(sh.v[stage], k), true);
+        product_commit();
+        product_end<0>(S, us);
+    }
+    if (has_head && REVERSE && w.came_from)
+        state_write<N>(S, a.carry_out + head * STATE, F32, rows, 0, 0, 32);
 }
+
 /* Lane l has tokens 2l and 2l + 1. */
 __device__ __forceinline__ lane_sums lane_sums_of(const group_sums &h)
 {
@@ -359,7 +428,18 @@ template <int N> __device__ __forceinline__ void pairs(const bwd_kernel_args &a,
 }
 #endif
 
-/* Empty in code for other cards, which never runs it. */
+/* Both kernels are empty in code for other cards, which never runs them. */
+template <int N> __global__ void __launch_bounds__(WALK_HEADS *GROUP, 2) walk_kernel(bwd_kernel_args a)
+{
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    const int in_group = a.d.heads / a.d.groups, sets = (in_group + WALK_HEADS - 1) / WALK_HEADS;
+    const int block = blockIdx.x, backwards = a.s.n * a.d.groups * sets;
+    if (block < backwards)
+        walk<N, true>(a, block);
+    else
+        walk<N, false>(a, block - backwards);
+#endif
+}
 template <int N> __global__ void __launch_bounds__(4 * GROUP, 1) tile_kernel(bwd_kernel_args a)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
@@ -377,7 +457,7 @@ template <int N> __global__ void __launch_bounds__(4 * GROUP, 1) tile_kernel(bwd
         barrier_init(&sh.dG_full, GROUP);
     }
     __syncthreads();
-    const int role = threadIdx.x / GROUP;
+    const int role = group_of_thread();
     if (role == 0) {
         registers_less<COPY_REGISTERS>();
         copy_heads(a, sh, t);
@@ -395,12 +475,18 @@ template <int N> __global__ void __launch_bounds__(4 * GROUP, 1) tile_kernel(bwd
 }
 
 static_assert(sizeof(tile_shared<128>) <= 227 * 1024, "what a Hopper gives one block");
+template <int N> void run(const bwd_kernel_args &a)
+{
+    const int64_t sets = a.d.groups * ceil_div(a.d.heads / a.d.groups, WALK_HEADS);
+    launch(walk_kernel<N>, walks_of(a) * sets, WALK_HEADS * GROUP, sizeof(walk_shared<N>), a);
+    launch(tile_kernel<N>, tile_blocks(a), 4 * GROUP, sizeof(tile_shared<N>), a);
+}
 } // namespace
 
 void ssd_bwd_wgmma(const struct bwd_kernel_args &a)
 {
     if (a.d.state == 64)
-        launch(tile_kernel<64>, tile_blocks(a), 4 * GROUP, sizeof(tile_shared<64>), a);
+        run<64>(a);
     else
-        launch(tile_kernel<128>, tile_blocks(a), 4 * GROUP, sizeof(tile_shared<128>), a);
+        run<128>(a);
 }

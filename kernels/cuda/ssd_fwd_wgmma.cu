@@ -16,7 +16,6 @@
 
 namespace
 {
-constexpr int GROUP = 128; /* threads of a warpgroup */
 constexpr int OUTPUTS = 2; /* warpgroups that make y */
 constexpr int STAGES = 4;  /* tiles in shared memory */
 constexpr int PARTS = 2;   /* high, low */
@@ -61,35 +60,11 @@ struct walk {
         return {row + inside + k, min(min(chunk - k, len - inside - k), TILE)};
     }
 };
-__device__ __forceinline__ int group_warp()
-{
-    return threadIdx.x % GROUP / 32;
-}
-/* A warp has finished with what the barrier guards. */
-__device__ __forceinline__ void warp_arrive(uint64_t *b)
-{
-    __syncwarp();
-    if (lane_id() == 0)
-        barrier_arrive(b);
-}
-
 /* Two floats as the sum of two bf16 each. */
 __device__ __forceinline__ void split2(float v0, float v1, uint32_t &high, uint32_t &low)
 {
     high = pack2(v0, v1);
     low = pack2(v0 - low2(high), v1 - high2(high));
-}
-/* Starts the copy of len rows of W columns, zeros below them. */
-template <int W> __device__ __forceinline__ void panels_copy(bf16 *s, const bf16 *g, int64_t ld, int len)
-{
-    constexpr int PIECES = W / 8, ROWS = GROUP / PIECES;
-    static_assert(ROWS % 8 == 0, "a thread's rows are permuted alike");
-    const int piece = threadIdx.x % PIECES, row = threadIdx.x / PIECES, left = len - row;
-    const bf16 *from = g + row * ld + piece * 8;
-    s += piece / 8 * PANEL + at<64>(row, piece % 8 * 8);
-#pragma unroll
-    for (int i = 0; i < TILE; i += ROWS, from += ROWS * ld)
-        copy16_async(s + i * 64, i < left ? from : g, i < left);
 }
 /* A warp makes the time steps of a tile: each lane those of two tokens. */
 struct step_maker {
@@ -380,7 +355,7 @@ template <int N> __global__ void __launch_bounds__((2 + OUTPUTS) * GROUP, 1) fwd
         fence_async();
     }
     __syncthreads();
-    const int role = __shfl_sync(~0u, threadIdx.x / GROUP, 0); /* so that the compiler knows it to be the warp's */
+    const int role = group_of_thread();
     if (role == 0) {
         registers_less<COPY_REGISTERS>();
         copy_tiles<N>(sh, a, walk(a));

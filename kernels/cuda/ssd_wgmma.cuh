@@ -1,4 +1,4 @@
-/* kernels/cuda/ssd_wgmma.cuh - the machine instructions of sm_90a that the SSD forward is made of, one function each: barriers in shared
+/* kernels/cuda/ssd_wgmma.cuh - the machine instructions of sm_90a that the SSD is made of on Hopper, one function each: barriers in shared
  * memory that copies and threads arrive at, the copy engine, matrix stores, and the tensor-core products of a warpgroup (128 threads)
  * whose operands are panels in shared memory. No arithmetic of the op is here. Only code compiled for sm_90a (__CUDA_ARCH_FEAT_SM90_ALL)
  * may use it.
@@ -12,6 +12,17 @@
 #include <cudaTypedefs.h>
 
 constexpr int PANEL = TILE * 64;
+constexpr int GROUP = 128; /* threads of a warpgroup */
+
+/* The number of the thread's warpgroup, and of its warp in there. */
+__device__ __forceinline__ int group_of_thread()
+{
+    return __shfl_sync(~0u, threadIdx.x / GROUP, 0); /* so that the compiler knows it to be the warp's */
+}
+__device__ __forceinline__ int group_warp()
+{
+    return threadIdx.x % GROUP / 32;
+}
 
 /* A barrier completes a phase, and starts the next, with every `count` arrivals. */
 __device__ __forceinline__ void barrier_init(uint64_t *b, int count)
@@ -26,6 +37,13 @@ __device__ __forceinline__ void barrier_arrive(uint64_t *b)
 __device__ __forceinline__ void barrier_expect(uint64_t *b, int bytes)
 {
     asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(bytes) : "memory");
+}
+/* A warp has finished with what the barrier guards. */
+__device__ __forceinline__ void warp_arrive(uint64_t *b)
+{
+    __syncwarp();
+    if (lane_id() == 0)
+        barrier_arrive(b);
 }
 /* Waits for the end of phase 0, 1, 2.. of the barrier. */
 __device__ __forceinline__ void barrier_wait(uint64_t *b, int phase)
@@ -67,6 +85,18 @@ __device__ __forceinline__ void panel_copy(bf16 *to, const CUtensorMap &from, in
 __device__ __forceinline__ void copies_wait_all()
 {
     asm volatile("cp.async.wait_all;" ::: "memory");
+}
+/* Starts the copy of len rows of W columns by a warpgroup, zeros below them. */
+template <int W> __device__ __forceinline__ void panels_copy(bf16 *s, const bf16 *g, int64_t ld, int len)
+{
+    constexpr int PIECES = W / 8, ROWS = GROUP / PIECES;
+    static_assert(ROWS % 8 == 0, "a thread's rows are permuted alike");
+    const int t = threadIdx.x % GROUP, piece = t % PIECES, row = t / PIECES, left = len - row;
+    const bf16 *from = g + row * ld + piece * 8;
+    s += piece / 8 * PANEL + at<64>(row, piece % 8 * 8);
+#pragma unroll
+    for (int i = 0; i < TILE; i += ROWS, from += ROWS * ld)
+        copy16_async(s + i * 64, i < left ? from : g, i < left);
 }
 /* Gives a warpgroup this many registers a thread, of those that the block has. */
 template <int REGISTERS> __device__ __forceinline__ void registers_less()
