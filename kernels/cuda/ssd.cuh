@@ -111,8 +111,8 @@ constexpr size_t SHARED_MAX = 163 * 1024;
 struct ssd_fwd_args {
     mat y;
     struct ssd_in in;
-    float *dt, *cum; /* [T, H], made before; ssd_fwd_wgmma makes them itself, and keeps them unless NULL */
-    void *states;    /* ssd_kept's, or NULL */
+    const float *dt, *cum; /* [T, H] */
+    void *states;          /* ssd_kept's, or NULL */
     struct ssd_dims d;
     struct seqs s;
     struct state_view state;

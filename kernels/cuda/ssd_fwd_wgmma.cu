@@ -2,17 +2,16 @@
  *
  * One block walks the tiles of one (document, head) in order. For a tile of 64 tokens, with cum counted from the tile's start:
  *     M_ij = (C_i . B_j) exp(cum_i - cum_j) dt_j, j <= i
- *     y_i  = exp(cum_i) S C_i + sum_j M_ij x_j + D x_i   (D is added to M_ii)
+ *     y_i  = exp(cum_i) S C_i + sum_j M_ij x_j + D x_i
  *     S    = exp(cum_end) S + sum_j exp(cum_end - cum_j) dt_j x_j (outer) B_j
  * Only the last line has to go from tile to tile, so the block's four warpgroups go through the tiles each at its own pace:
- *     copy     has the tiles brought into a ring of shared memory, and makes dt and cum;
+ *     copy     brings the tiles into a ring of shared memory;
  *     state    keeps S in registers, puts the one that enters each tile into shared memory and adds the tile's tokens to it;
  *     outputs  (two groups, one on the even tiles, one on the odd) make M and y.
  * Nothing else is waited for. In the products that make y, S and M are two bf16, a high and a low part: rounded once, each would add as
  * much error as the rounding of y itself.
  */
 #include "kernels/cuda/ssd_wgmma.cuh"
-#include <type_traits>
 
 namespace
 {
@@ -27,11 +26,8 @@ template <int N> struct fwd_shared {
     uint64_t full[STAGES], empty[STAGES], S_full[OUTPUTS], S_empty[OUTPUTS];
 };
 struct fwd_kernel_args {
-    CUtensorMap x_panels, B_panels, C_panels;
     tokens<bf16> x, B, C, y;
-    mat dt_in;
-    const float *dt_bias, *A_log, *D;
-    float *dt, *cum; /* NULL: not wanted */
+    const float *D, *dt, *cum;
     bf16 *states;
     struct ssd_dims d;
     struct seqs s;
@@ -60,95 +56,28 @@ struct walk {
         return {row + inside + k, min(min(chunk - k, len - inside - k), TILE)};
     }
 };
+
 /* Two floats as the sum of two bf16 each. */
 __device__ __forceinline__ void split2(float v0, float v1, uint32_t &high, uint32_t &low)
 {
     high = pack2(v0, v1);
     low = pack2(v0 - low2(high), v1 - high2(high));
 }
-/* A warp makes the time steps of a tile: each lane those of two tokens. */
-struct step_maker {
-    const fwd_kernel_args &a;
-    int head;
-    float A, bias;
-    float2 v; /* dt' of the tile to come */
-
-    __device__ __forceinline__ step_maker(const fwd_kernel_args &args, const walk &w)
-        : a(args), head(w.head), A(-expf(a.A_log[head])), bias(a.dt_bias[head]), v(make_float2(0, 0))
-    {
-    }
-    __device__ __forceinline__ float get(tile_place at, int row) const
-    {
-        const int64_t o = (at.row + row) * a.dt_in.ld + head;
-        if (row >= at.len)
-            return 0;
-        return a.dt_in.dtype == F32 ? ((const float *)a.dt_in.data)[o] : to_f32(((const bf16 *)a.dt_in.data)[o]);
-    }
-    __device__ __forceinline__ void load(tile_place at)
-    {
-        v = make_float2(get(at, 2 * lane_id()), get(at, 2 * lane_id() + 1));
-    }
-    __device__ __forceinline__ void make(tile_steps &to, tile_place at, float2 in) const
-    {
-        const int row = 2 * lane_id();
-        const float2 dt = make_float2(row < at.len ? softplus(in.x + bias) : 0.f, row + 1 < at.len ? softplus(in.y + bias) : 0.f);
-        const float first = log_decay(A, dt.x), both = first + log_decay(A, dt.y);
-        float sum = both;
-#pragma unroll
-        for (int i = 1; i < 32; i *= 2) {
-            const float before = __shfl_up_sync(~0u, sum, i);
-            sum += lane_id() >= i ? before : 0.f;
-        }
-        sum = __shfl_up_sync(~0u, sum, 1);
-        const float before = lane_id() > 0 ? sum : 0.f;
-        const float2 cum = make_float2(before + first, before + both);
-        *(float2 *)&to.dt[row] = dt;
-        *(float2 *)&to.cum[row] = cum;
-        if (a.dt) {
-            const int64_t o = (at.row + row) * a.d.heads + head;
-            if (row < at.len)
-                a.dt[o] = dt.x, a.cum[o] = cum.x;
-            if (row + 1 < at.len)
-                a.dt[o + a.d.heads] = dt.y, a.cum[o + a.d.heads] = cum.y;
-        }
-    }
-};
-/* The copy engine brings whole tiles, at the word of one thread; below the others lie tokens that are not the document's. */
 template <int N> __device__ __forceinline__ void copy_tiles(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w)
 {
-    const bool makes_steps = group_warp() == 1;
-    step_maker steps(a, w);
-    if (makes_steps)
-        steps.load(w.place(0));
     for (int tile = 0; tile < w.n_tile; tile++) {
-        const int stage = tile % STAGES, x_col = w.head * HEADDIM, B_col = w.group * N;
-        uint64_t *full = &sh.full[stage];
+        const int stage = tile % STAGES;
         const tile_place at = w.place(tile);
-        const float2 dt_in = steps.v;
-        if (makes_steps && tile + 1 < w.n_tile)
-            steps.load(w.place(tile + 1));
+        const int64_t step = at.row * a.d.heads + w.head;
         if (tile >= STAGES)
             barrier_wait(&sh.empty[stage], tile / STAGES - 1);
-        if (at.len < TILE) {
-            panels_copy<N>(sh.B[stage], a.B.row(at.row) + B_col, a.B.ld, at.len);
-            panels_copy<HEADDIM>(sh.x[stage], a.x.row(at.row) + x_col, a.x.ld, at.len);
-            panels_copy<N>(sh.C[stage], a.C.row(at.row) + B_col, a.C.ld, at.len);
-            copies_wait_all();
-            fence_async();
-        } else if (threadIdx.x == 0) {
-            barrier_expect(full, (1 + 2 * N / 64) * PANEL * (int)sizeof(bf16));
-            panel_copy(sh.x[stage], a.x_panels, at.row, x_col, full);
-#pragma unroll
-            for (int i = 0; i < N / 64; i++)
-                panel_copy(sh.B[stage] + i * PANEL, a.B_panels, at.row, B_col + 64 * i, full);
-#pragma unroll
-            for (int i = 0; i < N / 64; i++)
-                panel_copy(sh.C[stage] + i * PANEL, a.C_panels, at.row, B_col + 64 * i, full);
-        }
-        if (makes_steps)
-            steps.make(sh.steps[stage], at, dt_in);
-        warp_arrive(full);
+        panels_copy<N>(sh.B[stage], a.B.row(at.row) + w.group * N, a.B.ld, at.len);
+        panels_copy<HEADDIM>(sh.x[stage], a.x.row(at.row) + w.head * HEADDIM, a.x.ld, at.len);
+        panels_copy<N>(sh.C[stage], a.C.row(at.row) + w.group * N, a.C.ld, at.len);
+        steps_copy(&sh.steps[stage], a.dt + step, a.cum + step, a.d.heads, at.len);
+        copies_arrive(&sh.full[stage]);
     }
+    copies_wait_all();
 }
 
 template <int N> __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w)
@@ -169,6 +98,7 @@ template <int N> __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, 
     auto weigh = [&](int tile, uint32_t(&to)[TILE / 16][4]) {
         const int stage = tile % STAGES;
         barrier_wait(&sh.full[stage], tile / STAGES);
+        fence_async();
         const tile_steps &steps = sh.steps[stage];
         const float end = steps.cum[TILE - 1];
         decay = exp_fast(end);
@@ -207,12 +137,9 @@ template <int N> __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, 
         barrier_arrive(&sh.S_full[turn]);
         if (a.states && tile % w.per_chunk == 0) {
             bf16 *to = a.states + ((int64_t)(w.first_chunk + tile / w.per_chunk) * a.d.heads + w.head) * SIZE;
-            __syncwarp();
 #pragma unroll
-            for (int i = 0; i < N / 16; i++) { /* the warp's rows, rounded, back from shared memory: whole lines */
-                const int piece = 32 * i + lane_id(), row = rows + piece / (N / 8), col = piece % (N / 8) * 8;
-                store16(to + row * N + col, *(const uint4 *)(sh.S[turn][0] + col / 64 * PANEL + at<64>(row, col % 64)));
-            }
+            for (int q = 0; q < Q; q++)
+                put_rows(S[q], [&](int row, int col, uint4 v) { *(uint4 *)(to + (rows + row) * N + 32 * q + col) = v; });
         }
 
         scale(S, decay);
@@ -239,14 +166,14 @@ template <int N> __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, 
 template <int N> __device__ __forceinline__ void make_outputs(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w, int turn)
 {
     const int warp = group_warp(), row = warp * 16 + frag_row(); /* row and row + 8 are this lane's */
-    const int after = frag_row() - frag_col(); /* of an 8x8 block on M's diagonal, this lane's first column is so far before its row */
-    const float D0 = after == 0 ? a.D[w.head] : 0.f, D1 = after == 1 ? a.D[w.head] : 0.f;
+    const float D = a.D[w.head];
     float G[2][4][4], y[2][4][4];
     zero(G);
     zero(y);
     for (int tile = turn; tile < w.n_tile; tile += OUTPUTS) {
         const int stage = tile % STAGES;
         barrier_wait(&sh.full[stage], tile / STAGES);
+        fence_async();
         uint32_t C[N / 16][4];
 #pragma unroll
         for (int k = 0; k < N / 16; k++)
@@ -270,31 +197,23 @@ template <int N> __device__ __forceinline__ void make_outputs(fwd_shared<N> &sh,
         const bf16 *x = sh.x[stage];
         product_end<1>(G);
         uint32_t M[PARTS][TILE / 16][4] = {};
-        auto make = [&](int k, auto diagonal) {
-            constexpr bool DIAGONAL = decltype(diagonal)::value;
-#pragma unroll
-            for (int j = 0; j < 2; j++) {
-                const int col = 16 * k + 8 * j + frag_col();
-                const float2 cum_j = *(const float2 *)&steps.cum[col], dt_j = *(const float2 *)&steps.dt[col];
-#pragma unroll
-                for (int half = DIAGONAL ? j : 0; half < 2; half++) {
-                    const float *g = &G[k / 2][k % 2 * 2 + j][2 * half];
-                    float m0 = g[0] * (exp_fast(cum[half] - cum_j.x) * dt_j.x);
-                    float m1 = g[1] * (exp_fast(cum[half] - cum_j.y) * dt_j.y);
-                    if (DIAGONAL && half == j) {
-                        m0 = after >= 0 ? m0 + D0 : 0.f;
-                        m1 = after >= 1 ? m1 + D1 : 0.f;
-                    }
-                    split2(m0, m1, M[0][k][2 * j + half], M[1][k][2 * j + half]);
-                }
-            }
-        };
 #pragma unroll
         for (int k = 0; k < TILE / 16; k++)
-            if (k < warp)
-                make(k, std::false_type());
-            else if (k == warp)
-                make(k, std::true_type());
+            if (k <= warp) {
+#pragma unroll
+                for (int j = 0; j < 2; j++) {
+                    const int col = 16 * k + 8 * j + frag_col();
+                    const float2 cum_j = *(const float2 *)&steps.cum[col], dt_j = *(const float2 *)&steps.dt[col];
+#pragma unroll
+                    for (int half = 0; half < 2; half++) {
+                        const float *g = &G[k / 2][k % 2 * 2 + j][2 * half];
+                        const float m0 = g[0] * (exp_fast(cum[half] - cum_j.x) * dt_j.x);
+                        const float m1 = g[1] * (exp_fast(cum[half] - cum_j.y) * dt_j.y);
+                        const int i = row + 8 * half;
+                        split2(col <= i ? m0 : 0.f, col + 1 <= i ? m1 : 0.f, M[0][k][2 * j + half], M[1][k][2 * j + half]);
+                    }
+                }
+            }
         product_end<0>(y, C);
         warp_arrive(&sh.S_empty[turn]);
 #pragma unroll
@@ -311,60 +230,60 @@ template <int N> __device__ __forceinline__ void make_outputs(fwd_shared<N> &sh,
             for (int k = 0; k < TILE / 16; k++)
                 product<true>(y, M[part][k], panel_by_col(x, k), true);
         product_commit();
-        const tile_place place = w.place(tile);
-        const int from = warp * 16 + lane_id() / 8,
-                  col = lane_id() % 8 * 8; /* the row of y, with 4, 8, 12 below it, that this lane stores */
-        bf16 *to = a.y.row(place.row + from) + w.head * HEADDIM + col;
+        uint32_t own[8][2]; /* x of this lane's places */
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+                own[j][half] = *(const uint32_t *)(x + at<64>(row + 8 * half, 8 * j + frag_col()));
         product_end<0>(y, M[0], M[1]);
-        bf16 *out = sh.C[stage]; /* the warp is done with its 16 rows there */
-#pragma unroll
-        for (int j = 0; j < 8; j += 2) {
-            const float *v[2] = {y[j / 4][j % 4], y[j / 4][j % 4 + 1]};
-            const uint32_t r[4] = {pack2(v[0][0], v[0][1]), pack2(v[0][2], v[0][3]), pack2(v[1][0], v[1][1]), pack2(v[1][2], v[1][3])};
-            store_matrices(out + (at<64>(warp * 16 + (lane_id() & 15), (lane_id() >> 4) * 8) ^ 8 * j), r);
-        }
-        __syncwarp();
-        uint4 pieces[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            pieces[i] = *(const uint4 *)(out + at<64>(from + 4 * i, col));
-        fence_async();
         warp_arrive(&sh.empty[stage]);
 #pragma unroll
-        for (int i = 0; i < 4; i++)
-            if (from + 4 * i < place.len)
-                store16(to + 4 * i * a.y.ld, pieces[i]);
+        for (int j = 0; j < 8; j++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                y[j / 4][j % 4][2 * half] += D * low2(own[j][half]);
+                y[j / 4][j % 4][2 * half + 1] += D * high2(own[j][half]);
+            }
+        const tile_place place = w.place(tile);
+        bf16 *to = a.y.row(place.row) + w.head * HEADDIM;
+#pragma unroll
+        for (int q = 0; q < 2; q++)
+            put_rows(y[q], [&](int r, int col, uint4 v) {
+                if (warp * 16 + r < place.len)
+                    *(uint4 *)(to + (warp * 16 + r) * a.y.ld + 32 * q + col) = v;
+            });
     }
 }
 #endif
 
 /* Empty in code for other cards, which never runs it. */
-template <int N> __global__ void __launch_bounds__((2 + OUTPUTS) * GROUP, 1) fwd_kernel(const __grid_constant__ fwd_kernel_args a)
+template <int N> __global__ void __launch_bounds__((2 + OUTPUTS) * GROUP, 1) fwd_kernel(fwd_kernel_args a)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     fwd_shared<N> &sh = *(fwd_shared<N> *)shared_block();
     if (threadIdx.x == 0) {
         for (int i = 0; i < STAGES; i++) {
-            barrier_init(&sh.full[i], GROUP / 32);
+            barrier_init(&sh.full[i], GROUP);
             barrier_init(&sh.empty[i], 2 * GROUP / 32); /* the warps of the state and of the tile's outputs */
         }
         for (int i = 0; i < OUTPUTS; i++) {
             barrier_init(&sh.S_full[i], GROUP);
             barrier_init(&sh.S_empty[i], GROUP / 32);
         }
-        fence_async();
     }
     __syncthreads();
+    const walk w(a);
     const int role = group_of_thread();
     if (role == 0) {
         registers_less<COPY_REGISTERS>();
-        copy_tiles<N>(sh, a, walk(a));
+        copy_tiles<N>(sh, a, w);
     } else if (role == 1) {
         registers_more<OTHER_REGISTERS>();
-        carry_state<N>(sh, a, walk(a));
+        carry_state<N>(sh, a, w);
     } else {
         registers_more<OTHER_REGISTERS>();
-        make_outputs<N>(sh, a, walk(a), role - 2);
+        make_outputs<N>(sh, a, w, role - 2);
     }
 #endif
 }
@@ -373,18 +292,10 @@ static_assert(sizeof(fwd_shared<128>) <= 227 * 1024, "what a Hopper gives one bl
 
 template <int N> void run(const struct ssd_fwd_args &a)
 {
-    if (a.s.n == 0)
-        return;
-    fwd_kernel_args k = {panels_of(a.in.x, a.s.tokens),
-                         panels_of(a.in.B, a.s.tokens),
-                         panels_of(a.in.C, a.s.tokens),
-                         tokens_of<bf16>(a.in.x),
+    fwd_kernel_args k = {tokens_of<bf16>(a.in.x),
                          tokens_of<bf16>(a.in.B),
                          tokens_of<bf16>(a.in.C),
                          tokens_of<bf16>(a.y),
-                         a.in.dt,
-                         a.in.dt_bias,
-                         a.in.A_log,
                          a.in.D,
                          a.dt,
                          a.cum,

@@ -1,5 +1,5 @@
 /* kernels/cuda/ssd_wgmma.cuh - the machine instructions of sm_90a that the SSD is made of on Hopper, one function each: barriers in shared
- * memory that copies and threads arrive at, the copy engine, matrix stores, and the tensor-core products of a warpgroup (128 threads)
+ * memory that copies and threads arrive at, matrix stores, and the tensor-core products of a warpgroup (128 threads)
  * whose operands are panels in shared memory. No arithmetic of the op is here. Only code compiled for sm_90a (__CUDA_ARCH_FEAT_SM90_ALL)
  * may use it.
  *
@@ -9,7 +9,6 @@
 #ifndef KERNELS_CUDA_SSD_WGMMA_CUH
 #define KERNELS_CUDA_SSD_WGMMA_CUH
 #include "kernels/cuda/ssd_tile.cuh"
-#include <cudaTypedefs.h>
 
 constexpr int PANEL = TILE * 64;
 constexpr int GROUP = 128; /* threads of a warpgroup */
@@ -33,11 +32,6 @@ __device__ __forceinline__ void barrier_arrive(uint64_t *b)
 {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b)) : "memory");
 }
-/* The phase under way does not end before panel_copy has brought so many bytes. */
-__device__ __forceinline__ void barrier_expect(uint64_t *b, int bytes)
-{
-    asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(bytes) : "memory");
-}
 /* A warp has finished with what the barrier guards. */
 __device__ __forceinline__ void warp_arrive(uint64_t *b)
 {
@@ -55,30 +49,6 @@ __device__ __forceinline__ void barrier_wait(uint64_t *b, int phase)
                  "@!done bra again;\n"
                  "}" ::"r"(shared_address(b)),
                  "r"(phase & 1)
-                 : "memory");
-}
-/* A matrix in device memory as the copy engine knows it, and the copy of the panel at (row, col) by the engine. */
-static inline CUtensorMap panels_of(mat m, int64_t rows)
-{
-    static const PFN_cuTensorMapEncodeTiled_v12000 encode = [] {
-        void *f;
-        cudaDriverEntryPointQueryResult found;
-        cuda_ok(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &found));
-        must(found == cudaDriverEntryPointSuccess);
-        return (PFN_cuTensorMapEncodeTiled_v12000)f;
-    }();
-    CUtensorMap map;
-    const cuuint64_t size[2] = {(cuuint64_t)m.cols, (cuuint64_t)rows}, stride = (cuuint64_t)m.ld * sizeof(bf16);
-    const cuuint32_t box[2] = {64, TILE}, step[2] = {1, 1};
-    must(encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, m.data, size, &stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS);
-    return map;
-}
-__device__ __forceinline__ void panel_copy(bf16 *to, const CUtensorMap &from, int64_t row, int col, uint64_t *b)
-{
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(
-                     shared_address(to)),
-                 "l"(&from), "r"(col), "r"((int)row), "r"(shared_address(b))
                  : "memory");
 }
 /* All that this thread has started with copy16_async. */
@@ -107,7 +77,7 @@ template <int REGISTERS> __device__ __forceinline__ void registers_more()
 {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
 }
-/* Between ordinary accesses to shared memory, in this thread, and those of the tensor core and the copy engine. */
+/* Between ordinary accesses to shared memory, in this thread, and those of the tensor core. */
 __device__ __forceinline__ void fence_async()
 {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -118,11 +88,6 @@ __device__ __forceinline__ void store_matrices(bf16 *p, const uint32_t (&r)[4])
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared_address(p)), "r"(r[0]), "r"(r[1]), "r"(r[2]),
                  "r"(r[3])
                  : "memory");
-}
-/* 16 bytes into device memory by one store, which the compiler else may cut in four. */
-__device__ __forceinline__ void store16(bf16 *p, uint4 v)
-{
-    asm volatile("st.global.v4.b32 [%0], {%1,%2,%3,%4};" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 }
 /* Products run in the background, in groups. Their accumulators and register operands may not be touched from the product to the end
  * of the wait. The compiler does not know: product_begin before and product_end after keep its other uses of these registers out of
