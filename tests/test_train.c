@@ -264,7 +264,14 @@ enum { OWN_MEMORY = 0 };
 enum { OWN_MEMORY = 1 };
 #endif
 
-/* What --plan says is what the process takes, within 2%; on a GPU that the plan is printed is all that is looked at here. */
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* What --plan says is what the process takes, within 2%, in the middle one of three tries: how far the product library's heap grows
+ * depends on when threads meet. On a GPU that the plan is printed is all that is looked at here. */
 static void test_plan(void)
 {
     struct model_config c = {.vocab = 4096,
@@ -289,28 +296,33 @@ static void test_plan(void)
     char *text, *config = run_settings("plan", edits);
     static const char *const ways[] = {"--recompute=none", "--recompute=full"};
     for (int i = 0; i < 2; i++) {
-        int64_t peak;
-        check_int(run_train(&text, config, "--plan", ways[i]), 0);
-        check(!file_exists(run_path("plan/metrics.jsonl")));
-        double plan = plan_total(text);
-        check_has(text, i ? "0 of 6 layers keep" : "6 of 6 layers keep");
-        free(text);
-        check(plan > 1e8 && plan < (strcmp(dev_backend(), "cpu") ? 4e9 : 1e9)); /* a GPU's context is part of it */
-        check_int(run_train_limited(&text, &peak, 0, config, (const char *const[]){ways[i], NULL}), 0);
-        if (OWN_MEMORY && !strcmp(dev_backend(), "cpu")) {
-            fprintf(stderr, "          %s: %.1f MiB planned, %.1f MiB taken\n", ways[i], plan / 1048576, (double)peak / 1048576);
-            check_msg(fabs((double)peak / plan - 1) < 0.02, "%s", text);
+        enum { TRIES = 3 };
+        double off[TRIES], resumed[TRIES]; /* taken / planned - 1 */
+        for (int k = 0; k < TRIES; k++) {
+            int64_t peak;
+            check_int(run_train(&text, config, "--plan", ways[i]), 0);
+            check(!file_exists(run_path("plan/metrics.jsonl")));
+            double plan = plan_total(text);
+            check_has(text, i ? "0 of 6 layers keep" : "6 of 6 layers keep");
+            free(text);
+            check(plan > 1e8 && plan < (strcmp(dev_backend(), "cpu") ? 4e9 : 1e9)); /* a GPU's context is part of it */
+            check_int(run_train_limited(&text, &peak, 0, config, (const char *const[]){ways[i], NULL}), 0);
+            free(text);
+            off[k] = (double)peak / plan - 1;
+            /* Going on from the checkpoint takes no more. */
+            check_int(run_train_limited(&text, &peak, 0, config, (const char *const[]){ways[i], "--phases.0.steps=3", NULL}), 0);
+            free(text);
+            resumed[k] = (double)peak / plan - 1;
+            fprintf(stderr, "          %s: %.1f MiB planned, %+.2f%% taken, resumed %+.2f%%\n", ways[i], plan / 1048576, 100 * off[k],
+                    100 * resumed[k]);
+            struct err e;
+            must(file_remove_tree(run_path("plan"), &e));
         }
-        free(text);
-        /* Going on from the checkpoint takes no more. */
-        check_int(run_train_limited(&text, &peak, 0, config, (const char *const[]){ways[i], "--phases.0.steps=3", NULL}), 0);
-        if (OWN_MEMORY && !strcmp(dev_backend(), "cpu")) {
-            fprintf(stderr, "          resumed: %.1f MiB taken\n", (double)peak / 1048576);
-            check_msg((double)peak / plan < 1.02, "%s", text);
-        }
-        free(text);
-        struct err e;
-        must(file_remove_tree(run_path("plan"), &e));
+        qsort(off, TRIES, sizeof *off, by_value);
+        qsort(resumed, TRIES, sizeof *resumed, by_value);
+        if (OWN_MEMORY && !strcmp(dev_backend(), "cpu"))
+            check_msg(fabs(off[TRIES / 2]) < 0.02 && resumed[TRIES / 2] < 0.02, "%+.2f%%, resumed %+.2f%%", 100 * off[TRIES / 2],
+                      100 * resumed[TRIES / 2]);
     }
     free(config);
     free(edits);
