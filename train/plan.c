@@ -30,14 +30,14 @@ bool trainer_plan(const struct settings *s, struct err *e)
         row("activations kept for the backward", m.kept);
         row("scratch: logits, gradients of activations", m.scratch);
         row("batches", m.batches);
-        row("program and libraries", u.library_bytes);
-        row("in all", m.total + u.library_bytes);
+        row("program and libraries", u.libraries);
+        row("in all", m.total + u.libraries);
         row("free on the device", (int64_t)u.free_bytes);
         printf("what other settings would need\n");
         for (int keep = 0; keep < 2; keep++) {
             struct memory_shape other = u.shape;
             other.model.kept_layers = keep ? u.config.layers : 0;
-            row(keep ? "recompute none" : "recompute full", memory_total(&u.table, &other) + u.library_bytes);
+            row(keep ? "recompute none" : "recompute full", memory_total(&u.table, &other) + u.libraries);
         }
         for (int64_t rows = s->micro_rows * 2; rows <= s->rows && rows <= s->micro_rows * 8; rows *= 2) {
             struct memory_shape other = u.shape;
@@ -46,7 +46,7 @@ bool trainer_plan(const struct settings *s, struct err *e)
             other.model.max_tokens = sh->max_tokens / s->micro_rows * rows;
             other.model.max_docs = sh->max_docs / (int32_t)s->micro_rows * (int32_t)rows;
             snprintf(name, sizeof name, "recompute full, batch.micro_rows %lld", (long long)rows);
-            row(name, memory_total(&u.table, &other) + u.library_bytes);
+            row(name, memory_total(&u.table, &other) + u.libraries);
         }
         fflush(stdout);
     }

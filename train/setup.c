@@ -69,7 +69,7 @@ static bool choose_recompute(struct setup *u, bool allow_misfit, struct err *e)
 {
     struct memory_shape *s = &u->shape;
     int32_t layers = u->config.layers;
-    int64_t budget = (int64_t)u->free_bytes - u->library_bytes;
+    int64_t budget = (int64_t)u->free_bytes - u->libraries;
     s->model.kept_layers = u->settings->recompute == RECOMPUTE_FULL ? 0 : layers;
     if (u->settings->recompute == RECOMPUTE_AUTO) {
         int32_t fit = memory_fit(&u->table, *s, budget - budget / 20);
@@ -114,7 +114,7 @@ bool setup_open(struct setup *u, const struct settings *s, bool allow_misfit, st
     if (!open_phases(u, e))
         return false;
     u->shape.model.logit_rows = model_logit_rows(&u->config, (enum dtype)s->precision, u->shape.model.max_tokens);
-    u->library_bytes = memory_library(&u->shape);
+    u->libraries = memory_library(&u->shape);
     dev_memory(&u->free_bytes, &u->total_bytes);
     return choose_recompute(u, allow_misfit, e);
 }

@@ -14,7 +14,7 @@ struct setup {
     struct loader **phase; /* [settings->phases.n] */
     int64_t total_steps;
     struct memory_shape shape;
-    int64_t library_bytes; /* the program and its libraries, beside the plan's arena */
+    int64_t libraries; /* the program and its libraries, beside the plan's arena */
     size_t free_bytes, total_bytes;
 };
 /* Opens the device, the model's shape, the tokenizer and every phase's data; chooses kept_layers. A run that cannot fit is refused here,

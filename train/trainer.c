@@ -20,7 +20,7 @@ struct trainer {
     struct setup u;
     struct memory mem;
     struct block_acts *layer;
-    void *device, *host[2]; /* the run's arena; pinned host blocks of the two batches */
+    void *block, *host[2]; /* the run's arena; pinned host blocks of the two batches */
     size_t batch_bytes;
     struct pass host_pass[2];
     struct batch fill; /* the loader's view of the block being filled */
@@ -55,7 +55,7 @@ static void allocate(struct trainer *t)
     t->layer = xcalloc((size_t)t->u.config.layers, sizeof *t->layer);
     memory_layout(&t->mem, &mem, &t->u.table, &t->u.shape, t->layer);
     mem = (struct arena){dev_alloc(mem.used), mem.used, 0};
-    t->device = mem.base;
+    t->block = mem.base;
     memory_layout(&t->mem, &mem, &t->u.table, &t->u.shape, t->layer);
 
     struct arena batch = {0};
@@ -252,7 +252,7 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
         return false;
     log_line("%lld weights, %lld steps in %lld phases, %.2f GiB planned, %d of %d layers keep their activations",
              (long long)t->u.table.weights, (long long)t->u.total_steps, (long long)s->phases.n,
-             (double)(t->mem.total + t->u.library_bytes) / (1024.0 * 1024 * 1024), t->u.shape.model.kept_layers, t->u.config.layers);
+             (double)(t->mem.total + t->u.libraries) / (1024.0 * 1024 * 1024), t->u.shape.model.kept_layers, t->u.config.layers);
     for (int64_t i = t->at.phase; i < s->phases.n && !stop_signal(); i++) {
         if (i > t->at.phase) {
             t->at.phase = i;
@@ -278,7 +278,7 @@ bool trainer_run(const struct settings *s, enum resume resume, struct err *e)
     pthread_sigmask(SIG_BLOCK, &stops, &before); /* inherited by the threads that come */
     bool ok = run(&t, resume, e);
     metrics_close(t.metrics);
-    dev_free(t.device);
+    dev_free(t.block);
     dev_host_free(t.host[0]);
     dev_host_free(t.host[1]);
     free(t.layer);
