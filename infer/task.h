@@ -23,12 +23,26 @@ static inline void verdict_free(struct verdict *v)
     *v = (struct verdict){0};
 }
 
+/* How a task is sampled unless told otherwise: options of generate. samples 0: the task has no custom. */
+struct sampling {
+    int samples, max_new_tokens;
+    double temperature, top_p, repetition_penalty;
+};
+/* Beside the paper's scores (released inference script): 0.8, 0.95, 1.1, 65,536 tokens. */
+#define SAMPLING_PAPER(n) {.samples = (n), .max_new_tokens = 65536, .temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.1}
+
 struct task {
     const char *name, *about;
+    struct sampling sampling;
+    /* The prompt of a record of TRUTH, its template and all (the caller frees). What the record lacks is an error: NULL. A task without
+     * this function has no template: its prompts come from elsewhere. */
+    char *(*prompt)(const json_t *truth, struct err *e);
     /* Reads a record of TRUTH: *key is the right answer's key (the caller frees; NULL for a task without one). What it lacks is an error. */
     bool (*gold)(const json_t *truth, char **key, struct err *e);
     /* Judges one sample. cut: it ended at the token limit. Fills v, which is zeroed; the caller verdict_free()s. */
     void (*judge)(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut);
+    /* The same by the rules of the paper's released scoring script, holes and all (score --judge paper). NULL: the task has none. */
+    void (*judge_paper)(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut);
 };
 extern const struct task task_arithmetic, task_gsm8k;
 
