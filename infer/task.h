@@ -29,7 +29,10 @@ struct sampling {
     double temperature, top_p, repetition_penalty;
 };
 /* Beside the paper's scores (released inference script): 0.8, 0.95, 1.1, 65,536 tokens. */
-#define SAMPLING_PAPER(n) {.samples = (n), .max_new_tokens = 65536, .temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.1}
+#define SAMPLING_PAPER(n)                                                                                                                  \
+    {                                                                                                                                      \
+        .samples = (n), .max_new_tokens = 65536, .temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.1                              \
+    }
 
 struct task {
     const char *name, *about;
