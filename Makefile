@@ -16,7 +16,7 @@ PROGRAMS = prepare train export generate score report synth
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS  ?= -O3 -g -march=$(ARCH) -ffp-contract=fast -fno-math-errno -fno-trapping-math
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
-LDLIBS_ALL = -ljansson -lsentencepiece -lzstd -lcrypto -lstdc++ -lm -lpthread
+LDLIBS_ALL = -ljansson -lsentencepiece -lzstd -lz -lsnappy -lcrypto -lstdc++ -lm -lpthread
 
 C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c model/*.c train/*.c infer/*.c kernels/*.c))
 CXX_SRC  = $(wildcard data/*.cc)

@@ -2,7 +2,8 @@
  *
  * Everything a program of this project writes goes through struct file_out: the
  * bytes go to PATH.part, which is synced and renamed when whole. Names ending
- * in .zst are compressed (level 3) on the way out and decompressed on the way in.
+ * in .zst are compressed (level 3) on the way out and decompressed on the way in;
+ * gzip files are read as well.
  */
 #ifndef CORE_FILE_H
 #define CORE_FILE_H
@@ -51,7 +52,7 @@ bool file_out_commit(struct file_out *o, struct err *e);
 /* Closes and removes the .part. NULL is fine. */
 void file_out_abort(struct file_out *o);
 
-/* The lines of a text file (.zst or not), any length, without their newline; "\r\n" counts as "\n". */
+/* The lines of a text file (.zst, .gz or neither), any length, without their newline; "\r\n" counts as "\n". */
 struct lines;
 bool lines_open(struct lines **l, const char *path, struct err *e);
 /* 1: *line (NUL-terminated, valid until the next call) and *n; 0: the end; -1: error. */

@@ -1,4 +1,4 @@
-/* core/file_in.c - reading: plain and zstd bytes, whole files, lines, mappings. See file.h and file_in.h. */
+/* core/file_in.c - reading: plain, zstd and gzip bytes, whole files, lines, mappings. See file.h and file_in.h. */
 #include "core/file_in.h"
 #include <zstd.h>
 #include <errno.h>
@@ -8,15 +8,18 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
-enum { DISK_PIECE = 256 << 10, TEXT_PIECE = 256 << 10, WINDOW_LOG_MAX = 31 };
+enum { DISK_PIECE = 256 << 10, TEXT_PIECE = 256 << 10, WINDOW_LOG_MAX = 31, GZIP_FORMAT = 16 /* zlib: a gzip header, not its own */ };
 
 struct file_in {
     int fd;
     char *path;
     int64_t size, pos; /* on disk */
-    ZSTD_DCtx *z;      /* NULL: plain */
+    ZSTD_DCtx *z;      /* NULL: not zstd */
     size_t frame_left; /* what zstd hinted last; 0 between frames */
+    z_stream *gz;      /* NULL: not gzip */
+    bool in_member;    /* of a gzip file, which may hold several */
     char *disk;        /* read ahead: from .. to */
     size_t from, to;
 };
@@ -47,10 +50,10 @@ static bool fill(struct file_in *in, struct err *e)
     return true;
 }
 
-static bool ends_in_zst(const char *path)
+static bool ends_in(const char *path, const char *ending)
 {
-    size_t n = strlen(path);
-    return n > 4 && strcmp(path + n - 4, ".zst") == 0;
+    size_t n = strlen(path), m = strlen(ending);
+    return n > m && strcmp(path + n - m, ending) == 0;
 }
 
 bool file_in_open(struct file_in **out, const char *path, struct err *e)
@@ -78,8 +81,13 @@ bool file_in_open(struct file_in **out, const char *path, struct err *e)
     if (in->to >= sizeof magic && memcmp(in->disk, magic, sizeof magic) == 0) {
         in->z = ZSTD_createDCtx();
         must(in->z && !ZSTD_isError(ZSTD_DCtx_setParameter(in->z, ZSTD_d_windowLogMax, WINDOW_LOG_MAX)));
-    } else if (ends_in_zst(path)) {
-        err_set(e, "%s is named .zst, but is not a zstd file; rename or compress it (zstd FILE)", path);
+    } else if (in->to >= 2 && memcmp(in->disk, "\x1f\x8b", 2) == 0) {
+        in->gz = xcalloc(1, sizeof *in->gz);
+        must(inflateInit2(in->gz, MAX_WBITS + GZIP_FORMAT) == Z_OK);
+    } else if (ends_in(path, ".zst") || ends_in(path, ".gz")) {
+        const char *kind = ends_in(path, ".gz") ? "gz" : "zst";
+        err_set(e, "%s is named .%s, but is not a %s file; rename or compress it (%s FILE)", path, kind, *kind == 'g' ? "gzip" : "zstd",
+                *kind == 'g' ? "gzip" : "zstd");
         file_in_close(in);
         return false;
     }
@@ -120,11 +128,41 @@ static bool read_zstd(struct file_in *in, void *p, size_t n, size_t *got, struct
     return true;
 }
 
+/* Members may follow each other, as `cat a.gz b.gz` makes them. */
+static bool read_gzip(struct file_in *in, void *p, size_t n, size_t *got, struct err *e)
+{
+    uInt room = n < (1u << 30) ? (uInt)n : 1u << 30;
+    in->gz->next_out = p;
+    in->gz->avail_out = room;
+    while (in->gz->avail_out == room) {
+        if (in->from == in->to && !fill(in, e))
+            return false;
+        if (in->from == in->to) {
+            if (in->in_member)
+                return err_set(e, "%s is cut short: its gzip data ends in the middle; fetch or write it again", in->path);
+            break;
+        }
+        in->gz->next_in = (unsigned char *)in->disk + in->from;
+        in->gz->avail_in = (uInt)(in->to - in->from);
+        int status = inflate(in->gz, Z_NO_FLUSH);
+        if (status != Z_OK && status != Z_STREAM_END)
+            return err_set(e, "%s is damaged (gzip: %s); fetch or write it again", in->path, in->gz->msg ? in->gz->msg : "no gzip data");
+        in->from = in->to - in->gz->avail_in;
+        in->in_member = status == Z_OK;
+        if (status == Z_STREAM_END)
+            must(inflateReset(in->gz) == Z_OK);
+    }
+    *got = room - in->gz->avail_out;
+    return true;
+}
+
 bool file_in_read(struct file_in *in, void *p, size_t n, size_t *got, struct err *e)
 {
     *got = 0;
     if (n == 0)
         return true;
+    if (in->gz)
+        return read_gzip(in, p, n, got, e);
     return in->z ? read_zstd(in, p, n, got, e) : read_plain(in, p, n, got, e);
 }
 
@@ -144,6 +182,9 @@ void file_in_close(struct file_in *in)
         return;
     close(in->fd);
     ZSTD_freeDCtx(in->z);
+    if (in->gz)
+        inflateEnd(in->gz);
+    free(in->gz);
     free(in->disk);
     free(in->path);
     free(in);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 static char *folder; /* of this run, removed at the end */
 
@@ -311,6 +312,39 @@ static void zstd_frames_in_a_row(void)
     free(frame);
 }
 
+static void gzip_files(void)
+{
+    struct err e;
+    enum { SIZE = 700000 }; /* more than is read at once, even when compressed */
+    char *p = noise(SIZE), *path = in_folder("two.txt.gz");
+    for (int member = 0; member < 2; member++) { /* two members, as `cat a.gz b.gz` makes them */
+        gzFile gz = gzopen(path, member ? "ab" : "wb");
+        check(gz && gzwrite(gz, p + member * (SIZE / 2), SIZE / 2) == SIZE / 2 && gzclose(gz) == Z_OK);
+    }
+    check_content(path, p, SIZE);
+    size_t n = (size_t)file_size(path);
+    char *bytes = xmalloc(n);
+    FILE *f = fopen(path, "rb");
+    check(f && fread(bytes, 1, n, f) == n);
+    fclose(f);
+    static const struct {
+        const char *name, *words;
+        double keep; /* share of the bytes */
+        int change;  /* xor to the byte in the middle */
+    } cases[] = {{"cut.gz", "cut.gz is cut short: its gzip data ends in the middle", 0.7, 0},
+                 {"bad.gz", "bad.gz is damaged (gzip: ", 1, 0x55},
+                 {"no.gz", "no.gz is named .gz, but is not a gzip file", 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        f = fopen(in_folder(cases[i].name), "wb");
+        bytes[n / 2] ^= (char)cases[i].change;
+        check(f && fwrite(bytes, 1, (size_t)(cases[i].keep * (double)n), f) == (size_t)(cases[i].keep * (double)n) && fclose(f) == 0);
+        check(!file_read(in_folder(cases[i].name), SIZE, NULL, &e));
+        check_has(e.msg, cases[i].words);
+    }
+    free(bytes);
+    free(p);
+}
+
 static void folders(void)
 {
     struct err e;
@@ -342,6 +376,7 @@ static const struct test tests[] = {
     {"what cannot be opened", cannot_be_opened},
     {"lines of any length", lines_of_any_length},
     {"zstd frames in a row", zstd_frames_in_a_row},
+    {"gzip files", gzip_files},
     {"folders", folders},
     {"the folder of this test can be removed", clean_up},
 };
