@@ -59,12 +59,13 @@ struct bench {
     /* Prints what else belongs behind a row and adds it to the JSON; NULL: nothing. tokens: of the rows that follow. */
     void (*note)(struct bench *b, json_t *row);
     int64_t tokens;
-    struct bench_op op[BENCH_OPS]; /* rows since bench_group() */
+    struct bench_op op[BENCH_OPS]; /* ops since bench_group() */
     int n_op;
     json_t *out, *rows; /* the document; the rows of the group */
     /* the op being timed */
     char name[48];
     bool wanted, running, issuing, recorded;
+    bool alone; /* set after bench_begin(): one call a batch, so that the caller can prepare each and start the timer again */
     int inner, left, batch, n;
     double began, sample[BENCH_SAMPLES], seconds, best; /* the median and the shortest */
     struct dev_graph graph;
@@ -78,7 +79,7 @@ static inline void bench_begin(struct bench *b, const char *name, int inner)
     b->wanted = !b->filter || strstr(name, b->filter);
     b->recorded = inner > 0 && strcmp(dev_backend(), "cpu") != 0;
     b->inner = b->recorded ? inner : 1;
-    b->running = b->issuing = false;
+    b->running = b->issuing = b->alone = false;
     b->left = b->batch = b->n = 0;
     b->graph = (struct dev_graph){0};
 }
@@ -88,7 +89,7 @@ static inline bool bench_take(struct bench *b, double seconds)
 {
     int warm = b->recorded ? 3 : b->set.quick ? 1 : 2; /* a list is loaded, recorded, and run once */
     if (b->batch++ < warm) {
-        if (b->batch == warm && !b->recorded && !b->set.quick && seconds < 0.004)
+        if (b->batch == warm && !b->recorded && !b->alone && !b->set.quick && seconds < 0.004)
             b->inner = seconds * 200 < 0.004 ? 200 : (int)(0.004 / seconds) + 1;
         b->began = log_now();
         return true;
@@ -139,16 +140,16 @@ static inline double bench_bound(const struct bench *b, double bytes, double flo
     return fmax(bytes / b->copy, flops / b->product);
 }
 
-/* The op timed last, unless it was filtered out: a line, a JSON row, an entry of b->op. */
-static inline void bench_row(struct bench *b, double bytes, double flops, double calls)
+/* The op timed last: an entry of b->op, and unless it was filtered out (seconds 0) a line and a JSON row. bound: seconds. */
+static inline void bench_row_bound(struct bench *b, double bytes, double flops, double bound, double calls)
 {
-    if (!b->wanted)
-        return;
     must(b->n_op < BENCH_OPS);
     struct bench_op *o = &b->op[b->n_op++];
-    *o = (struct bench_op){.seconds = b->seconds, .bytes = bytes, .flops = flops, .calls = calls};
+    *o = (struct bench_op){.seconds = b->wanted ? b->seconds : 0, .bytes = bytes, .flops = flops, .calls = calls};
     memcpy(o->name, b->name, sizeof o->name);
-    double bound = bench_bound(b, bytes, flops), s = o->seconds;
+    if (!b->wanted)
+        return;
+    double s = o->seconds;
     printf("  %-30s %11.1f us %8.1f GB/s %9.1f GFLOP/s  bound %10.1f us, share %4.0f%%", o->name, s * 1e6, bytes / s * 1e-9,
            flops / s * 1e-9, bound * 1e6, 100 * bound / s);
     json_t *row =
@@ -164,6 +165,11 @@ static inline void bench_row(struct bench *b, double bytes, double flops, double
         b->note(b, row);
     printf("\n");
     fflush(stdout);
+}
+
+static inline void bench_row(struct bench *b, double bytes, double flops, double calls)
+{
+    bench_row_bound(b, bytes, flops, bench_bound(b, bytes, flops), calls);
 }
 
 /* n numbers on the device: a block of normal ones over and over, so that gigabytes cost no host time. */

@@ -3,6 +3,7 @@
  * A model of one layer with random weights runs a training step, so that every matrix holds numbers of a real pass; then each op is timed
  * on them alone. At the shape of Mamba-Codestral-7B on a GPU the best public kernels' times stand beside ours.
  */
+#include "model/block.h"
 #include "tests/bench_train.h"
 
 enum { PUBLISHED_TOKENS = 16384, SLOTS = 256 };
@@ -47,6 +48,7 @@ static const struct published {
     {"gatenorm bwd", 2048, 148, 55, "mamba_ssm"},
     {"gatenorm bwd", 16384, 1096, 440, "mamba_ssm"},
     {"gatenorm bwd", 20480, 1370, 550, "mamba_ssm"},
+    {"mixer fwd + bwd + recompute", 16384, 29800, 19200, "mamba_ssm and cuBLAS"},
     {"head and xent, all pieces", 16384, 27300, 17000, "torch"},
     {"ssd step, bf16 state", 1, 3.65, 1.4, "FlashInfer, tuned Triton"},
     {"ssd step, bf16 state", 8, 13.7, 11.2, "FlashInfer, tuned Triton"},
@@ -112,13 +114,40 @@ static void scans(struct bench *b, struct bench_train *t)
     }
 }
 
+/* A layer of a step with full recompute: the block, its mixer again (never out_proj), its gradients. What bounds it are its ops one after the
+ * other: bench_block_ops() was the group's first. */
+static void mixer(struct bench *b, struct bench_train *t)
+{
+    struct bench_layer v = bench_layer(t);
+    struct memory *m = &t->m;
+    struct block_state none = {0};
+    mat x_next = mat_rows(m->acts.x_out, 0, t->p.s.tokens);
+    double bytes = 0, flops = 0, bound = 0;
+    for (int i = 0; i < b->n_op; i++) {
+        const struct bench_op *o = &b->op[i];
+        double times = strstr(o->name, " fwd") && strcmp(o->name, "out_proj fwd") != 0 ? 2 : 1;
+        bytes += times * o->bytes;
+        flops += times * o->flops;
+        bound += times * bench_bound(b, o->bytes, o->flops);
+    }
+    bench_begin(b, "mixer fwd + bwd + recompute", 0);
+    for (b->alone = true; bench_next(b);) {
+        mat_convert(v.dx, v.a.x); /* a gradient that comes out would grow from call to call */
+        dev_timer_start();
+        block_forward(&t->layer[0], x_next, v.c, m->w, 0, t->p.s, none, m->acts.scratch.ops);
+        mixer_forward(&t->layer[0], v.c, m->w, 0, t->p.s, none, m->acts.scratch.ops);
+        block_backward(m->acts.dx, &t->layer[0], v.c, m->w, m->grads, 0, t->p.s, &m->acts.scratch);
+    }
+    bench_row_bound(b, bytes, flops, bound, 0);
+}
+
 /* The head with its loss over all tokens, from the pieces' times. */
 static void head_sum(struct bench *b, const struct bench_train *t)
 {
     double seconds = 0, flops = 0;
     int parts = 0;
     for (int i = 0; i < b->n_op; i++)
-        if (strncmp(b->op[i].name, "head ", 5) == 0 || strcmp(b->op[i].name, "xent") == 0) {
+        if (b->op[i].seconds > 0 && (strncmp(b->op[i].name, "head ", 5) == 0 || strcmp(b->op[i].name, "xent") == 0)) {
             seconds += b->op[i].seconds * b->op[i].calls;
             flops += b->op[i].flops * b->op[i].calls;
             parts++;
@@ -218,6 +247,7 @@ static void model(struct bench *b, const char *name, const int64_t *tokens, int 
         bench_train_pass(&t, tokens[i], tokens[i]);
         bench_train_step(&t, &stats);
         bench_block_ops(b, &t);
+        mixer(b, &t);
         scans(b, &t);
         bench_ends_ops(b, &t);
         head_sum(b, &t);
