@@ -16,7 +16,10 @@ PROGRAMS = prepare train export generate score report synth
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS  ?= -O3 -g -march=$(ARCH) -ffp-contract=fast -fno-math-errno -fno-trapping-math
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
-LDLIBS_ALL = -ljansson -lsentencepiece -lzstd -lz -lsnappy -lcrypto -lstdc++ -lm -lpthread
+# MPI as pkg-config knows it: ompi-c, or MPI=mpich.
+MPI      ?= ompi-c
+CPPFLAGS += $(shell pkg-config --cflags $(MPI))
+LDLIBS_ALL = -Wl,--as-needed $(shell pkg-config --libs $(MPI)) -ljansson -lsentencepiece -lzstd -lz -lsnappy -lcrypto -lstdc++ -lm -lpthread
 
 C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c model/*.c train/*.c infer/*.c kernels/*.c))
 CXX_SRC  = $(wildcard data/*.cc)
@@ -32,7 +35,7 @@ KERNEL_SRC = $(wildcard kernels/cuda/*.cu)
 CUDA_HOME ?= /usr/local/cuda
 CPPFLAGS  += -I$(CUDA_HOME)/include
 NVCCFLAGS ?= -O3 -lineinfo -std=c++17 -Xcompiler -Wall,-Wextra -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
-LDLIBS     = -L$(CUDA_HOME)/lib64 -L$(CUDA_HOME)/lib64/stubs -lcublasLt -lcublas -lcudart $(LDLIBS_ALL)
+LDLIBS     = -L$(CUDA_HOME)/lib64 -L$(CUDA_HOME)/lib64/stubs -lnccl -lcublasLt -lcublas -lcudart $(LDLIBS_ALL)
 else
 $(error BACKEND is cpu or cuda, not '$(BACKEND)')
 endif
@@ -104,7 +107,7 @@ help:
 	@echo '                     [--only train|decode|NAME OF OPS] [--json FILE]; --help says more'
 	@echo 'make demo            synth, prepare, train, export, generate, score and report on a small example'
 	@echo 'make clean           remove build/'
-	@echo 'Variables: BACKEND=cpu|cuda  BUILD=folder  ARCH=native (for -march)  CC CXX NVCC CFLAGS LDFLAGS'
+	@echo 'Variables: BACKEND=cpu|cuda  BUILD=folder  ARCH=native (for -march)  MPI=ompi-c  CC CXX NVCC CFLAGS LDFLAGS'
 
 clean:
 	rm -rf build

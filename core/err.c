@@ -7,6 +7,7 @@
 #include <string.h>
 
 static void (*hook)(void);
+static const char *who_dies = "";
 
 bool err_set(struct err *e, const char *fmt, ...)
 {
@@ -41,12 +42,17 @@ void die_at(const char *file, int line, const char *fmt, ...)
     vsnprintf(msg, sizeof msg, fmt, ap);
     va_end(ap);
     fflush(stdout);
-    fprintf(stderr, "%s:%d: %s\n", file, line, msg); /* one call: lines of several threads or ranks do not mix */
+    fprintf(stderr, "%s%s:%d: %s\n", who_dies, file, line, msg); /* one call: lines of several threads or ranks do not mix */
     void (*fn)(void) = hook;
     hook = NULL; /* a hook that dies itself must not come back here */
     if (fn)
         fn();
     exit(1);
+}
+
+void die_who(const char *who)
+{
+    who_dies = who;
 }
 
 void die_hook(void (*fn)(void))

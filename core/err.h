@@ -32,6 +32,8 @@ CORE_NORETURN void die_at(const char *file, int line, const char *fmt, ...) __at
 #define die(...)   die_at(__FILE__, __LINE__, __VA_ARGS__)
 #define must(cond) ((cond) ? (void)0 : die_at(__FILE__, __LINE__, "must hold: %s", #cond))
 
+/* What die() says in front, such as "rank 1 of 4 (host): "; the string stays the caller's. "": nothing. */
+void die_who(const char *who);
 /* Called by die() after the message is out, before the exit. NULL: nothing. */
 void die_hook(void (*fn)(void));
 

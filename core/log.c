@@ -10,10 +10,18 @@
 #include <time.h>
 #include <unistd.h>
 
+static bool muted;
 static bool line_open; /* a progress line stands on the terminal without a newline */
+
+void log_mute(void)
+{
+    muted = true;
+}
 
 void log_line(const char *fmt, ...)
 {
+    if (muted)
+        return;
     char *s = NULL;
     va_list ap;
     va_start(ap, fmt);

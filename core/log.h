@@ -10,6 +10,8 @@ extern "C" {
 
 /* One line on standard error (clears a progress line first). */
 void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* From here on log_line() says nothing: of several ranks one talks. */
+void log_mute(void);
 /* Seconds on a monotonic clock. */
 double log_now(void);
 /* "2m10s", "3.4s", "1h02m". Returns buf. */
