@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void (*hook)(void);
+static die_hook_fn *hook;
 static const char *who_dies = "";
 
 bool err_set(struct err *e, const char *fmt, ...)
@@ -38,15 +38,16 @@ void die_at(const char *file, int line, const char *fmt, ...)
 {
     char msg[2048];
     va_list ap;
+    int n = snprintf(msg, sizeof msg / 2, "%s:%d: ", file, line);
     va_start(ap, fmt);
-    vsnprintf(msg, sizeof msg, fmt, ap);
+    vsnprintf(msg + n, sizeof msg - (size_t)n, fmt, ap);
     va_end(ap);
     fflush(stdout);
-    fprintf(stderr, "%s%s:%d: %s\n", who_dies, file, line, msg); /* one call: lines of several threads or ranks do not mix */
-    void (*fn)(void) = hook;
+    fprintf(stderr, "%s%s\n", who_dies, msg); /* one call: lines of several threads or ranks do not mix */
+    die_hook_fn *fn = hook;
     hook = NULL; /* a hook that dies itself must not come back here */
     if (fn)
-        fn();
+        fn(msg);
     exit(1);
 }
 
@@ -55,9 +56,11 @@ void die_who(const char *who)
     who_dies = who;
 }
 
-void die_hook(void (*fn)(void))
+die_hook_fn *die_hook(die_hook_fn *fn)
 {
+    die_hook_fn *before = hook;
     hook = fn;
+    return before;
 }
 
 void *xmalloc(size_t n)

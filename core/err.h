@@ -34,8 +34,9 @@ CORE_NORETURN void die_at(const char *file, int line, const char *fmt, ...) __at
 
 /* What die() says in front, such as "rank 1 of 4 (host): "; the string stays the caller's. "": nothing. */
 void die_who(const char *who);
-/* Called by die() after the message is out, before the exit. NULL: nothing. */
-void die_hook(void (*fn)(void));
+/* Called by die() after the message is out, with it, before the exit. NULL: nothing. The answer is the hook that stood before. */
+typedef void die_hook_fn(const char *message);
+die_hook_fn *die_hook(die_hook_fn *fn);
 
 /* malloc, calloc, realloc and strdup that die instead of returning NULL. The caller frees. */
 void *xmalloc(size_t n);

@@ -39,6 +39,8 @@ bool comm_agree(bool ok, struct err *e);
 /* Device memory. After dev_open() on every rank, before the first of the calls below. */
 void comm_device_open(void);
 void comm_device_close(void);
+/* Breaks off what is under way, from any thread, so that the process can end; on a broken network it may not come back. */
+void comm_abort(void);
 /* Bytes that MPI and NCCL take with so many ranks beside dev_library_bytes(): measured where they are open, else an estimate (for a plan). */
 int64_t comm_library_bytes(int size);
 /* Each is queued: it begins when the ops queued so far are done and runs beside those queued after it, which must not touch its memory

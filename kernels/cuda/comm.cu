@@ -99,6 +99,12 @@ void comm_device_close(void)
     dev.sums = NULL;
 }
 
+void comm_abort(void)
+{
+    if (dev.nccl)
+        ncclCommAbort(dev.nccl);
+}
+
 /* Not open: an allowance. */
 int64_t comm_library_bytes(int size)
 {
