@@ -18,8 +18,10 @@ CFLAGS  ?= -O3 -g -march=$(ARCH) -ffp-contract=fast -fno-math-errno -fno-trappin
 CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP
 # MPI as pkg-config knows it: ompi-c, or MPI=mpich.
 MPI      ?= ompi-c
-CPPFLAGS += $(shell pkg-config --cflags $(MPI))
-LDLIBS_ALL = -Wl,--as-needed $(shell pkg-config --libs $(MPI)) -ljansson -lsentencepiece -lzstd -lz -lsnappy -lcrypto -lstdc++ -lm -lpthread
+MPI_CFLAGS := $(shell pkg-config --cflags $(MPI))
+MPI_LIBS := $(shell pkg-config --libs $(MPI))
+CPPFLAGS += $(MPI_CFLAGS)
+LDLIBS_ALL = -Wl,--as-needed $(MPI_LIBS) -ljansson -lsentencepiece -lzstd -lz -lsnappy -lcrypto -lstdc++ -lm -lpthread
 
 C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c model/*.c train/*.c infer/*.c kernels/*.c))
 CXX_SRC  = $(wildcard data/*.cc)

@@ -75,7 +75,7 @@ static void layout(struct engine *g, struct arena *mem)
     if (s->logprobs && model_logit_rows(c, s->type, g->max_piece) > slots)
         shape.logit_rows = model_logit_rows(c, s->type, g->max_piece);
 
-    g->weights = (struct tensors){&g->table, s->type, arena_take(mem, (size_t)g->table.bytes[s->type])};
+    g->weights = (struct tensors){&g->table, s->type, arena_take(mem, (size_t)g->table.bytes[s->type]), NULL};
     g->memory.weights = (int64_t)mem->used;
     state_layout(&g->state, mem, c, g->slots + 1, s->type, s->state_type);
     g->memory.states = (int64_t)mem->used - g->memory.weights;

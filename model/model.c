@@ -106,17 +106,38 @@ int32_t model_logit_rows(const struct model_config *c, enum dtype type, int64_t 
     return (int32_t)(rows < max_tokens ? rows : max_tokens);
 }
 
+static void tell(const struct acts *a, void (*fn)(void *, int32_t), int32_t bucket)
+{
+    if (fn)
+        fn(a->hooks->arg, bucket);
+}
+static void tell_use(const struct acts *a, int32_t bucket)
+{
+    tell(a, a->hooks ? a->hooks->use : NULL, bucket);
+}
+static void tell_begin(const struct acts *a, int32_t bucket)
+{
+    tell(a, a->hooks ? a->hooks->begin : NULL, bucket);
+}
+static void tell_ready(const struct acts *a, int32_t bucket)
+{
+    tell(a, a->hooks ? a->hooks->ready : NULL, bucket);
+}
+
 void model_forward(struct acts *a, struct tensors w, const struct pass *p, struct model_state state)
 {
     const struct model_config *c = &a->shape.config;
     int64_t t = p->s.tokens;
     bool step = p->s.max_len == 1 && state.base;
     must(t <= a->shape.max_tokens && (step || p->s.n <= a->shape.max_docs));
+    tell_use(a, 0);
     embed_fwd(mat_rows(a->layer[0].x, 0, t), tensors_mat(w, P_EMBED, -1), p->ids);
     for (int32_t l = 0; l < c->layers; l++) {
         mat x_next = l + 1 < c->layers ? a->layer[l + 1].x : a->x_out;
+        tell_use(a, l + 1);
         block_forward(&a->layer[l], x_next, c, w, l, p->s, state_layer(state, c, l), a->scratch.ops);
     }
+    tell_use(a, c->layers + 1);
     rmsnorm_fwd(mat_rows(a->h, 0, t), a->rstd_f, mat_rows(a->x_out, 0, t), tensors_vec(w, P_NORM_F, -1), (float)c->eps);
 }
 
@@ -130,6 +151,10 @@ void model_loss(struct acts *a, struct tensors w, const struct pass *p, bool wit
 {
     int64_t t = p->s.tokens, most = a->shape.logit_rows;
     mat none = {0};
+    if (with_grad)
+        tell_begin(a, a->shape.config.layers + 1);
+    if (with_grad && a->shape.config.tied)
+        tell_begin(a, 0);
     for (int64_t i = 0; i < t; i += most) {
         int64_t n = t - i < most ? t - i : most;
         mat h = mat_rows(a->h, i, n), logits = mat_rows(a->logits, 0, n), dlogits = with_grad ? mat_rows(a->dlogits, 0, n) : none;
@@ -142,7 +167,7 @@ void model_loss(struct acts *a, struct tensors w, const struct pass *p, bool wit
     }
 }
 
-void model_backward(struct acts *a, struct tensors w, struct tensors g, const struct pass *p, void (*ready)(void *, int32_t), void *arg)
+void model_backward(struct acts *a, struct tensors w, struct tensors g, const struct pass *p)
 {
     const struct model_config *c = &a->shape.config;
     int64_t t = p->s.tokens;
@@ -151,20 +176,18 @@ void model_backward(struct acts *a, struct tensors w, struct tensors g, const st
     dev_zero(dx.data, (size_t)(t * dx.ld * dtype_size(dx.dtype)));
     rmsnorm_bwd(dx, tensors_vec(g, P_NORM_F, -1), mat_rows(a->dh, 0, t), mat_rows(a->x_out, 0, t), tensors_vec(w, P_NORM_F, -1), a->rstd_f,
                 a->scratch.ops);
-    if (ready && !c->tied)
-        ready(arg, c->layers + 1);
+    tell_ready(a, c->layers + 1);
     int32_t first_kept = c->layers - a->shape.kept_layers;
     for (int32_t l = c->layers - 1; l >= 0; l--) {
         /* The forward left the shared set as the last layer that uses it wrote it. */
         if (l < first_kept - 1)
             mixer_forward(&a->layer[l], c, w, l, p->s, none, a->scratch.ops);
+        tell_begin(a, l + 1);
         block_backward(dx, &a->layer[l], c, w, g, l, p->s, &a->scratch);
-        if (ready)
-            ready(arg, l + 1);
+        tell_ready(a, l + 1);
     }
+    if (!c->tied)
+        tell_begin(a, 0);
     embed_bwd(tensors_mat(g, P_EMBED, -1), dx, p->ids, a->scratch.ops);
-    if (ready && c->tied)
-        ready(arg, c->layers + 1);
-    if (ready)
-        ready(arg, 0);
+    tell_ready(a, 0);
 }

@@ -23,14 +23,22 @@ struct model_shape {
     bool train;
     int32_t logit_rows; /* rows of logits at a time */
 };
+/* What whoever spreads the weights over ranks is told of a pass, by bucket; each may be NULL. */
+struct model_hooks {
+    void (*use)(void *arg, int32_t bucket);   /* the forward is about to read its weights for the first time */
+    void (*begin)(void *arg, int32_t bucket); /* its gradients are about to be added to for the first time */
+    void (*ready)(void *arg, int32_t bucket); /* its gradients are final for this pass */
+    void *arg;
+};
 /* Everything one pass keeps on the device. */
 struct acts {
     struct model_shape shape;
-    struct block_acts *layer; /* [layers] (host); in training layers that run again share one set but for x */
-    mat x_out;                /* [T, D] residual stream after the last block */
-    mat h;                    /* [T, D] after norm_f */
-    float *rstd_f;            /* [T] */
-    mat logits;               /* [R, V] f32 */
+    const struct model_hooks *hooks; /* NULL: nobody is told; set after acts_layout() */
+    struct block_acts *layer;        /* [layers] (host); in training layers that run again share one set but for x */
+    mat x_out;                       /* [T, D] residual stream after the last block */
+    mat h;                           /* [T, D] after norm_f */
+    float *rstd_f;                   /* [T] */
+    mat logits;                      /* [R, V] f32 */
     struct block_scratch scratch;
     /* training */
     mat dlogits;        /* [R, V] in type; logits' memory when type is F32 */
@@ -51,6 +59,6 @@ void model_forward(struct acts *a, struct tensors w, const struct pass *p, struc
 void model_logits(struct acts *a, struct tensors w, mat h, bool step);
 /* -log p(target) of every row, weighted (weight NULL: 1), into a->loss; with grad also their gradients: a->dh, and the head's into g. */
 void model_loss(struct acts *a, struct tensors w, const struct pass *p, bool with_grad, struct tensors g);
-/* After model_loss(with_grad). Adds to the gradients g. ready(arg, bucket) is told when a bucket of g is final for this pass. */
-void model_backward(struct acts *a, struct tensors w, struct tensors g, const struct pass *p, void (*ready)(void *, int32_t), void *arg);
+/* After model_loss(with_grad). Adds to the gradients g. */
+void model_backward(struct acts *a, struct tensors w, struct tensors g, const struct pass *p);
 #endif

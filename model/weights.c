@@ -9,17 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sends n host numbers to a parameter from its first-th number on. */
+/* Sends those of n host numbers that w holds to a parameter, from its first-th number on. */
 static void put(struct tensors w, const struct param *p, int64_t first, const float *from, int64_t n, uint16_t *half)
 {
     enum dtype t = tensors_dtype(w, p);
+    int64_t begin = first;
+    n = tensors_clip(w, p, &begin, n);
+    from += begin - first;
     const void *bytes = from;
+    if (n == 0)
+        return;
     if (t == BF16) {
         for (int64_t i = 0; i < n; i++)
             half[i] = f32_to_bf16(from[i]);
         bytes = half;
     }
-    dev_put((char *)tensors_at(w, p) + first * dtype_size(t), bytes, (size_t)(n * dtype_size(t)));
+    dev_put(tensors_value(w, p, begin), bytes, (size_t)(n * dtype_size(t)));
 }
 
 /* Host room for a piece of a tensor. */
@@ -162,7 +167,7 @@ void weights_read_tensors(void *from, const struct param *p, int64_t first, int6
 {
     struct tensors w = *(const struct tensors *)from;
     enum dtype t = tensors_dtype(w, p);
-    dev_get(out, (char *)tensors_at(w, p) + first * dtype_size(t), (size_t)(n * dtype_size(t)));
+    dev_get(out, tensors_value(w, p, first), (size_t)(n * dtype_size(t)));
     if (t == BF16) /* in place, from the last, so that nothing is overwritten before it is read */
         for (int64_t i = n - 1; i >= 0; i--)
             out[i] = bf16_to_f32(((const uint16_t *)(const void *)out)[i]);

@@ -4,7 +4,8 @@
 #include "model/params.h"
 #include "model/safetensors.h"
 
-/* master: the same weights in float32, or NULL; it may be w itself when w is F32. Both receive the values. */
+/* master: the same weights in float32, or NULL; it may be w itself when w is F32. Both receive the values, where they hold a part only,
+ * that part. */
 
 /* As state-spaces/mamba initialises them: embeddings normal(0, 0.02); projections and convolution uniform(+-1/sqrt(fan_in)), out_proj
  * divided by sqrt(layers); dt log-uniform in [0.001, 0.1]; A uniform in [1, 16]; D and norms 1. A function of seed, name and place. */
@@ -14,7 +15,7 @@ void weights_random(struct tensors w, struct tensors *master, const struct model
 bool weights_load(struct tensors w, struct tensors *master, const char *path, struct err *e);
 /* Where saving takes the numbers from: n of parameter p from the first-th on, as float32. */
 typedef void weights_read(void *from, const struct param *p, int64_t first, int64_t n, float *out);
-weights_read weights_read_tensors; /* from: a struct tensors */
+weights_read weights_read_tensors; /* from: a struct tensors that holds them */
 
 /* One file of all parameters, "F32" or "BF16" for all, a piece of a tensor in host memory at a time. compress: as zstd, whatever the
  * path's ending. */

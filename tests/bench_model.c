@@ -250,7 +250,7 @@ static void generate(struct bench *b, const char *model)
         params_free(&table);
         return;
     }
-    struct tensors w = {&table, b->type, dev_alloc(bytes)};
+    struct tensors w = {&table, b->type, dev_alloc(bytes), NULL};
     bench_weights(w, NULL, &c);
     for (enum dtype s = F32; s <= BF16; s++)
         for (size_t i = 0; i < sizeof batches / sizeof *batches && dev_supports(s); i++)

@@ -43,7 +43,7 @@ static inline void bench_weights(struct tensors w, struct tensors *master, const
     for (int32_t k = 0; k < t->n; k++)
         if (t->param[k].layer <= 0)
             part.param[part.n++] = t->param[k];
-    struct tensors some = {&part, w.dtype, w.base}, some_master = {&part, F32, master ? master->base : NULL};
+    struct tensors some = {&part, w.dtype, w.base, NULL}, some_master = {&part, F32, master ? master->base : NULL, NULL};
     weights_random(some, master ? &some_master : NULL, c, 1);
     free(part.param);
     for (int both = 0; both < (master && master->base != w.base ? 2 : 1); both++) {

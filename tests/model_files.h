@@ -45,7 +45,7 @@ static inline struct model_config small_config(int32_t groups, bool tied)
 static inline struct tensors random_weights(const struct param_table *t, const struct model_config *c, enum dtype type, float scale,
                                             uint64_t seed)
 {
-    struct tensors w = {t, type, dev_alloc((size_t)t->bytes[type])};
+    struct tensors w = {t, type, dev_alloc((size_t)t->bytes[type]), NULL};
     weights_random(w, NULL, c, seed);
     for (int32_t k = 0; k < t->n; k++) {
         const struct param *p = &t->param[k];

@@ -19,9 +19,9 @@ struct rig {
 static inline void rig_layout(struct rig *r, struct arena *a, int32_t slots)
 {
     const struct model_shape *sh = &r->shape;
-    r->w = (struct tensors){&r->table, sh->type, (char *)arena_take(a, (size_t)r->table.bytes[sh->type])};
+    r->w = (struct tensors){&r->table, sh->type, (char *)arena_take(a, (size_t)r->table.bytes[sh->type]), NULL};
     if (sh->train)
-        r->g = (struct tensors){&r->table, F32, (char *)arena_take(a, (size_t)r->table.bytes[F32])};
+        r->g = (struct tensors){&r->table, F32, (char *)arena_take(a, (size_t)r->table.bytes[F32]), NULL};
     acts_layout(&r->acts, a, sh, r->layer);
     pass_layout(&r->dev, a, sh->max_tokens, sh->max_docs, sh->config.chunk, true);
     if (slots > 0)
@@ -92,7 +92,7 @@ static inline double rig_train(struct rig *r, const struct pass *p)
     dev_zero(r->g.base, (size_t)r->table.bytes[F32]);
     model_forward(&r->acts, r->w, p, none);
     model_loss(&r->acts, r->w, p, true, r->g);
-    model_backward(&r->acts, r->w, r->g, p, NULL, NULL);
+    model_backward(&r->acts, r->w, r->g, p);
     double sum = 0, *loss = (double *)xmalloc(sizeof(double) * (size_t)(p->s.tokens + 1));
     ref_get(loss, F32, r->acts.loss, p->s.tokens);
     for (int64_t i = 0; i < p->s.tokens; i++)

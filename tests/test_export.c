@@ -54,7 +54,7 @@ static float *load(const char *dir, struct param_table *table)
     check(c.vocab == 6000 && c.groups == 2 && c.bos == 1 && c.eos == 2);
     ref_device();
     params_plan(table, &c);
-    struct tensors w = {table, F32, dev_alloc((size_t)table->bytes[F32])};
+    struct tensors w = {table, F32, dev_alloc((size_t)table->bytes[F32]), NULL};
     check_msg(weights_load(w, NULL, dir, &e), "%s", e.msg);
     float *all = rig_bytes(w.base, (size_t)table->bytes[F32]);
     dev_free(w.base);

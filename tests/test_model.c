@@ -255,7 +255,7 @@ static void test_passes_add(void)
     p = rig_pass(&r, in.ids + first, in.target + first, in.weight + first, len + 2, 2, NULL);
     model_forward(&r.acts, r.w, &p, none);
     model_loss(&r.acts, r.w, &p, true, r.g);
-    model_backward(&r.acts, r.w, r.g, &p, NULL, NULL);
+    model_backward(&r.acts, r.w, r.g, &p);
     double *loss = xmalloc(sizeof(double) * (size_t)t);
     ref_get(loss, F32, r.acts.loss, t - first);
     for (int64_t i = 0; i < t - first; i++)
@@ -499,17 +499,30 @@ static void test_memory(void)
     rig_close(&r);
 }
 
-static int told[8], n_told;
-static void tell(void *arg, int32_t bucket)
+/* What the hooks were told, in order: kind * 100 + bucket. */
+static int told[20], n_told;
+static void tell_use(void *arg, int32_t bucket)
 {
     (void)arg;
-    told[n_told++] = bucket;
+    told[n_told++ % 20] = 100 + bucket;
+}
+static void tell_begin(void *arg, int32_t bucket)
+{
+    (void)arg;
+    told[n_told++ % 20] = 200 + bucket;
+}
+static void tell_ready(void *arg, int32_t bucket)
+{
+    (void)arg;
+    told[n_told++ % 20] = 300 + bucket;
 }
 
-/* Buckets are reported once each, from the head to the embeddings; a tied head's only once the embeddings' gradient is in. */
+/* Buckets are used from the embeddings to the head, and their gradients begun and ended once each, back from the head to the embeddings; a
+ * tied head's matrix is the embeddings', whose gradient is open from the loss to the end. */
 static void test_buckets(void)
 {
     static const int32_t len[] = {30};
+    static const struct model_hooks hooks = {tell_use, tell_begin, tell_ready, NULL};
     for (int tied = 0; tied < 2; tied++) {
         struct input in;
         struct rig r;
@@ -517,17 +530,21 @@ static void test_buckets(void)
         struct model_shape sh = training(config_of(2, tied), F32, 30, 1);
         struct model_state none = {0};
         rig_open(&r, &sh, 0);
+        r.acts.hooks = &hooks;
         ref_model_open(&m, &sh.config, &r.table, 14);
         put_weights(&r, &m);
         make_input(&in, 30, sh.config.vocab, 10);
         struct pass p = rig_pass(&r, in.ids, in.target, in.weight, len, 1, NULL);
-        model_forward(&r.acts, r.w, &p, none);
-        model_loss(&r.acts, r.w, &p, true, r.g);
         n_told = 0;
-        model_backward(&r.acts, r.w, r.g, &p, tell, NULL);
-        static const int own[] = {4, 3, 2, 1, 0}, shared[] = {3, 2, 1, 4, 0};
+        model_forward(&r.acts, r.w, &p, none);
+        model_loss(&r.acts, r.w, &p, false, r.g);
         check_int(n_told, 5);
-        for (int i = 0; i < 5 && i < n_told; i++)
+        model_loss(&r.acts, r.w, &p, true, r.g);
+        model_backward(&r.acts, r.w, r.g, &p);
+        static const int own[] = {100, 101, 102, 103, 104, 204, 304, 203, 303, 202, 302, 201, 301, 200, 300};
+        static const int shared[] = {100, 101, 102, 103, 104, 204, 200, 304, 203, 303, 202, 302, 201, 301, 300};
+        check_int(n_told, 15);
+        for (int i = 0; i < 15 && i < n_told; i++)
             check_int(told[i], tied ? shared[i] : own[i]);
         ref_model_close(&m);
         rig_close(&r);
@@ -543,5 +560,5 @@ static const struct test tests[] = {{"logits and loss against the double referen
                                     {"recomputation changes no bit", test_recompute},
                                     {"logits in pieces of any size", test_logit_pieces},
                                     {"a step allocates nothing and repeats exactly", test_memory},
-                                    {"gradient buckets are reported in order", test_buckets}};
+                                    {"buckets are reported in order", test_buckets}};
 TEST_MAIN("test_model", tests)

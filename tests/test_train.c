@@ -175,7 +175,7 @@ static void write_weights(const char *dir, enum param_kind kind, int32_t layer, 
     struct param_table table;
     ref_device();
     params_plan(&table, &c);
-    struct tensors w = {&table, F32, dev_alloc((size_t)table.bytes[F32])};
+    struct tensors w = {&table, F32, dev_alloc((size_t)table.bytes[F32]), NULL};
     weights_random(w, NULL, &c, 3);
     dev_put((char *)tensors_at(w, params_get(&table, kind, layer)) + 4 * at, &value, 4);
     save_weights(dir, w, F32, 0);

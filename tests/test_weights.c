@@ -103,14 +103,16 @@ static void test_config_round_trip(void)
 
 /* --- the table --- */
 
-static void check_table(const char *path, int64_t weights)
+/* Every parameter has its place, in order, with gaps of less than PARAM_ALIGN values but before a new segment, which begins where the last
+ * one's shares end. */
+static void check_table(const char *path, int64_t weights, int32_t ranks)
 {
     struct model_config c;
     struct err e = {""};
     char note[256];
     check_msg(config_load(&c, path, note, sizeof note, &e), "%s", e.msg);
     struct param_table t;
-    params_plan(&t, &c);
+    params_plan_ranks(&t, &c, ranks);
     check_int(t.weights, weights);
     int64_t n = 0;
     for (int type = F32; type <= BF16; type++) {
@@ -118,7 +120,14 @@ static void check_table(const char *path, int64_t weights)
         for (int32_t k = 0; k < t.n; k++) {
             const struct param *p = &t.param[k];
             int64_t size = p->n * (p->matrix ? dtype_size((enum dtype)type) : 4), of_shape = 1;
-            check(p->at[type] % 256 == 0 && p->at[type] >= end && p->at[type] < end + 256);
+            const struct param_segment *g = &t.segment[p->segment];
+            int64_t width = p->matrix ? dtype_size((enum dtype)type) : 4, gap = PARAM_ALIGN * width;
+            if (p->first == 0) {
+                check(p->at[type] == g->at[type] && p->segment == 2 * p->bucket + p->matrix && g->n % (PARAM_ALIGN * ranks) == 0);
+                gap = PARAM_ALIGN * 4 * (int64_t)ranks;
+            }
+            check(p->at[type] % 256 == 0 && p->at[type] >= end && p->at[type] < end + gap);
+            check(p->at[type] == g->at[type] + p->first * width && p->first % PARAM_ALIGN == 0 && p->first + p->n <= g->n);
             check(p->at[type] >= t.bucket_at[type][p->bucket] && p->at[type] + size <= t.bucket_at[type][p->bucket + 1]);
             end = p->at[type] + size;
             for (int d = 0; d < p->ndim; d++)
@@ -135,8 +144,11 @@ static void check_table(const char *path, int64_t weights)
 
 static void test_tables(void)
 {
-    check_table("configs/models/mamba-codestral-7b.json", 7285403648);
-    check_table("configs/models/mamba2-130m.json", 128989632);
+    static const int32_t ranks[] = {1, 2, 3, 8};
+    for (int i = 0; i < 4; i++) {
+        check_table("configs/models/mamba-codestral-7b.json", 7285403648, ranks[i]);
+        check_table("configs/models/mamba2-130m.json", 128989632, ranks[i]);
+    }
 }
 
 /* --- values --- */
@@ -150,7 +162,7 @@ static struct weights *weights_new(const struct model_config *c, enum dtype type
     struct weights *v = xcalloc(1, sizeof *v);
     ref_device();
     params_plan(&v->table, c);
-    v->w = (struct tensors){&v->table, type, dev_alloc((size_t)v->table.bytes[type])};
+    v->w = (struct tensors){&v->table, type, dev_alloc((size_t)v->table.bytes[type]), NULL};
     return v;
 }
 static void weights_drop(struct weights *v)

@@ -6,7 +6,7 @@
 
 static struct tensors take_tensors(struct arena *mem, const struct param_table *t, enum dtype type)
 {
-    return (struct tensors){t, type, arena_take(mem, (size_t)t->bytes[type])};
+    return (struct tensors){t, type, arena_take(mem, (size_t)t->bytes[type]), NULL};
 }
 
 void batch_layout(struct pass *p, struct arena *mem, const struct model_shape *s)

@@ -19,7 +19,7 @@ void step_pass(struct memory *m, const struct pass *p)
     model_forward(&m->acts, m->w, p, none);
     model_loss(&m->acts, m->w, p, true, m->grads);
     sum_add(&m->stats->loss, m->acts.loss, p->s.tokens, m->acts.scratch.ops);
-    model_backward(&m->acts, m->w, m->grads, p, NULL, NULL);
+    model_backward(&m->acts, m->w, m->grads, p);
 }
 
 void step_sumsq(const struct memory *m)
