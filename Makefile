@@ -93,7 +93,8 @@ asan:
 demo: all
 	scripts/run_demo.sh
 
-bench: $(addprefix $(BUILD)/tests/,$(BENCHES))
+# bench_peer is started by scripts/bench_peers.py.
+bench: $(addprefix $(BUILD)/tests/,$(filter-out bench_peer,$(BENCHES)))
 	@set -e; for b in $^; do echo "== $$b"; $$b --json $(BUILD)/$$(basename $$b).json; done
 
 help:

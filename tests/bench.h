@@ -284,10 +284,9 @@ static inline void bench_commit(char *text, size_t n)
         pclose(f);
 }
 
-static inline void bench_open(struct bench *b, int argc, char **argv, const char *about)
+/* The settings are there: takes the device and measures its ceilings. */
+static inline void bench_start(struct bench *b)
 {
-    *b = (struct bench){0};
-    cli_options(&b->set, bench_table, argc, argv, about);
     ref_device();
     b->type = dev_supports(BF16) ? BF16 : F32;
     char date[32], commit[64];
@@ -298,6 +297,13 @@ static inline void bench_open(struct bench *b, int argc, char **argv, const char
     b->out = json_pack("{s:s, s:s, s:s, s:s, s:b, s:[]}", "device", dev_describe(), "backend", dev_backend(), "date", date, "commit",
                        commit, "quick", b->set.quick, "groups");
     bench_ceilings(b);
+}
+
+static inline void bench_open(struct bench *b, int argc, char **argv, const char *about)
+{
+    *b = (struct bench){0};
+    cli_options(&b->set, bench_table, argc, argv, about);
+    bench_start(b);
 }
 
 /* Writes the document; the exit code. */
