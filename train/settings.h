@@ -39,6 +39,7 @@ struct settings {
     int compress; /* 0 none, 1 zstd */
     int64_t log_every;
     bool tensorboard;
+    double silent_s, hung_s;
 };
 
 extern const struct conf_field settings_table[];

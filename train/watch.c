@@ -1,0 +1,408 @@
+/* train/watch.c - see watch.h.
+ *
+ * The main thread only stores where it stands. All judging is the watcher's, on its own clock, which stands still while the watcher itself
+ * does not run: what it then did not hear is nobody's silence. A verdict goes round before anyone acts on it, so that all say the same;
+ * the speaker tells the others when the line is out, and only then they leave (a launcher may kill the rest when the first rank is gone).
+ */
+#include "train/watch.h"
+#include "core/log.h" /* log_now */
+#include "kernels/comm.h"
+#include "train/watch_net.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const double BEAT_S = 0.25, TICK_S = 0.1, STOPPED_S = 0.8, SPEAK_S = 1.0, ABORT_S = 5.0;
+enum { SLOW_FACTOR = 5, START_FACTOR = 20, STEPS_KEPT = 32 };
+
+/* Where a main thread stands, as its own watcher sees it. */
+struct standing {
+    int64_t step;
+    int32_t section;
+    bool hung;
+    double since, limit; /* seconds without a mark; what is allowed now */
+};
+enum message_kind { BEAT, VERDICT, SPOKEN, BYE };
+struct message {
+    int32_t kind, from;
+    struct standing at;
+    struct watch_verdict verdict;
+};
+struct link {
+    struct message in; /* being received */
+    size_t got;
+    double heard; /* on the watcher's clock */
+    bool open, left, stuck;
+    struct standing at;
+};
+
+static struct watch {
+    /* Written by the main thread. */
+    _Atomic int64_t step, marks;
+    _Atomic int section;
+    /* A failure on its way to the watcher. */
+    _Atomic bool failed, ending, closing;
+    pthread_mutex_t lock;
+    char why[768];
+    int wake; /* eventfd */
+    pthread_t thread;
+    /* The watcher's own. */
+    int rank, size;
+    double silent_s, hung_s;
+    struct watch_peer *peer;
+    struct link *link;
+    struct pollfd *polled;               /* [1 + size] */
+    double real, now, beat;              /* the machine's clock; its own; when it last told the others */
+    double mark_time, step_time, save_s; /* of the last mark; of the step's first; spent saving since */
+    int64_t marks_seen, step_seen, steps_done;
+    int section_seen;
+    double took[STEPS_KEPT]; /* the last steps, without saving */
+    bool spoken;
+} w = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static char host[64];
+static die_hook_fn *hook_before; /* comm's */
+
+const char *watch_host(void)
+{
+    if (!host[0])
+        watch_hostname(host, sizeof host);
+    return host;
+}
+
+/* ------------------------------------------------------------- the main thread */
+
+void watch_section(enum watch_section s)
+{
+    while (w.ending)
+        pause(); /* the verdict is out: nothing may be printed or saved after it */
+    w.section = (int)s;
+    w.marks++;
+}
+
+void watch_step(int64_t step)
+{
+    w.step = step;
+    watch_section(WATCH_DATA);
+}
+
+void watch_fail(const char *why)
+{
+    pthread_mutex_lock(&w.lock); /* never given back: the first failure is the one that is told */
+    snprintf(w.why, sizeof w.why, "%s", why);
+    w.failed = true;
+    uint64_t one = 1;
+    if (write(w.wake, &one, sizeof one) < 0 && pthread_equal(pthread_self(), w.thread))
+        _exit(1);
+    for (;;)
+        pause(); /* the watcher ends the process */
+}
+
+/* ------------------------------------------------------------------ the links */
+
+static void tell(int r, const struct message *m)
+{
+    struct link *l = &w.link[r];
+    /* A peer that does not read fills its pipe; half a message would make the rest unreadable, so nothing more is sent. It is silent anyway. */
+    if (l->open && !l->stuck && send(w.peer[r].fd, m, sizeof *m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof *m)
+        l->stuck = true;
+}
+
+static void tell_all(const struct message *m)
+{
+    for (int r = 0; r < w.size; r++)
+        tell(r, m);
+}
+
+/* The watcher's clock goes on by what really passed, unless the watcher itself did not run in between. */
+static void advance(void)
+{
+    double real = log_now(), passed = real - w.real;
+    w.now += passed < STOPPED_S ? passed : TICK_S;
+    w.real = real;
+}
+
+static struct message message(enum message_kind kind)
+{
+    double slowest = 0, limit;
+    for (int i = 0; i < STEPS_KEPT; i++)
+        slowest = w.took[i] > slowest ? w.took[i] : slowest;
+    limit = SLOW_FACTOR * slowest > w.hung_s ? SLOW_FACTOR * slowest : w.hung_s;
+    if (w.steps_done == 0 || w.section_seen == WATCH_START || w.section_seen == WATCH_SAVE)
+        limit = limit > START_FACTOR * w.hung_s ? limit : START_FACTOR * w.hung_s;
+    double since = w.now - w.mark_time;
+    return (struct message){.kind = kind, .from = w.rank, .at = {w.step_seen, w.section_seen, w.hung_s > 0 && since > limit, since, limit}};
+}
+
+/* Looks where its own main thread stands. */
+static void look(void)
+{
+    int64_t marks = w.marks, step = w.step;
+    int section = w.section;
+    if (section != w.section_seen && w.section_seen == WATCH_SAVE)
+        w.save_s += w.now - w.mark_time;
+    if (step != w.step_seen) {
+        /* The step in which the run began is not a usual one: libraries load on their first use. */
+        if (w.step_seen > 0 && w.steps_done++ > 0)
+            w.took[w.steps_done % STEPS_KEPT] = w.now - w.step_time - w.save_s;
+        w.step_time = w.now;
+        w.save_s = 0;
+        w.step_seen = step;
+    }
+    if (marks != w.marks_seen || section != w.section_seen)
+        w.mark_time = w.now;
+    w.marks_seen = marks;
+    w.section_seen = section;
+}
+
+/* Takes what has come from rank r; a verdict goes to *v. */
+static bool hear(int r, struct watch_verdict *v)
+{
+    struct link *l = &w.link[r];
+    bool told = false;
+    while (l->open && !told) {
+        ssize_t n = recv(w.peer[r].fd, (char *)&l->in + l->got, sizeof l->in - l->got, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (n <= 0) {
+            l->open = false;
+            break;
+        }
+        l->heard = w.now;
+        l->got += (size_t)n;
+        if (l->got < sizeof l->in)
+            continue;
+        l->got = 0;
+        switch ((enum message_kind)l->in.kind) {
+        case BEAT:
+            l->at = l->in.at;
+            break;
+        case VERDICT:
+            *v = l->in.verdict;
+            told = true;
+            break;
+        case SPOKEN:
+            w.spoken = true;
+            break;
+        case BYE:
+            l->left = true;
+            break;
+        }
+    }
+    return told;
+}
+
+/* Waits for at most a tick, and takes what has come from everyone. */
+static bool listen_to_all(struct watch_verdict *v)
+{
+    struct pollfd *p = w.polled;
+    bool told = false;
+    p[0] = (struct pollfd){w.wake, POLLIN, 0};
+    for (int r = 0; r < w.size; r++)
+        p[1 + r] = (struct pollfd){w.link[r].open ? w.peer[r].fd : -1, POLLIN, 0};
+    poll(p, (nfds_t)(1 + w.size), (int)(1000 * TICK_S));
+    advance();
+    for (int r = 0; r < w.size && !told; r++)
+        if (p[1 + r].revents)
+            told = hear(r, v);
+    return told;
+}
+
+/* ----------------------------------------------------------------- the verdict */
+
+static struct standing standing_of(int r)
+{
+    return r == w.rank ? message(BEAT).at : w.link[r].at;
+}
+
+static struct watch_verdict blame(int r, enum watch_cause cause)
+{
+    struct standing at = standing_of(r);
+    struct watch_verdict v = {.rank = r, .cause = cause, .section = at.section, .step = at.step};
+    memcpy(v.host, r == w.rank ? watch_host() : w.peer[r].host, sizeof v.host);
+    return v;
+}
+
+/* Whom of those that stand still the others wait for: one that is not in a collective operation, then the one furthest behind, then the one that
+ * stands longest. */
+static int culprit(void)
+{
+    int worst = -1;
+    struct standing a = {0};
+    for (int r = 0; r < w.size; r++) {
+        struct standing b = standing_of(r);
+        if (r != w.rank && w.link[r].left)
+            continue;
+        bool a_waits = a.section == WATCH_REDUCE, b_waits = b.section == WATCH_REDUCE;
+        if (worst < 0 || (a_waits != b_waits ? a_waits : a.step != b.step ? b.step < a.step : b.since > a.since)) {
+            worst = r;
+            a = b;
+        }
+    }
+    return worst;
+}
+
+static bool judge(struct watch_verdict *v)
+{
+    if (w.failed) {
+        *v = blame(w.rank, WATCH_FAILED);
+        memcpy(v->why, w.why, sizeof v->why);
+        return true;
+    }
+    bool hung = w.hung_s > 0 && standing_of(w.rank).hung;
+    for (int r = 0; r < w.size; r++) {
+        const struct link *l = &w.link[r];
+        if (r == w.rank || l->left)
+            continue;
+        if (!l->open) {
+            *v = blame(r, WATCH_DIED);
+            snprintf(v->why, sizeof v->why, "it was killed or crashed without a word of its own");
+            return true;
+        }
+        if (w.now - l->heard > w.silent_s) {
+            *v = blame(r, WATCH_SILENT);
+            snprintf(v->why, sizeof v->why, "no word from it for %.1f s: the process is stopped, or its host or network is down",
+                     w.now - l->heard);
+            return true;
+        }
+        hung = hung || l->at.hung;
+    }
+    if (!hung)
+        return false;
+    int r = culprit();
+    struct standing at = standing_of(r);
+    *v = blame(r, WATCH_HUNG);
+    snprintf(v->why, sizeof v->why, "passed no mark for %.1f s%s; raise watch.hung_s if that is usual here", at.since,
+             at.section == WATCH_REDUCE && w.size > 1 ? ", as all others wait in reduce too: look at the network" : "");
+    return true;
+}
+
+static void *abort_comm(void *done)
+{
+    comm_abort();
+    *(_Atomic bool *)done = true;
+    return NULL;
+}
+
+/* Lowest rank that can speak. */
+static int speaker(const struct watch_verdict *v)
+{
+    for (int r = 0; r < w.size; r++) {
+        bool gone = r == v->rank && (v->cause == WATCH_DIED || v->cause == WATCH_SILENT);
+        if (r == w.rank || (!gone && w.link[r].open && !w.link[r].left && w.now - w.link[r].heard <= w.silent_s))
+            return r;
+    }
+    return w.rank;
+}
+
+CORE_NORETURN static void end(struct watch_verdict v)
+{
+    struct message m = message(VERDICT);
+    struct watch_verdict ignored;
+    w.ending = true;
+    m.verdict = v;
+    tell_all(&m);
+    double begin = w.now;
+    while (!w.spoken && speaker(&v) != w.rank && w.now - begin < SPEAK_S)
+        listen_to_all(&ignored);
+    if (!w.spoken) {
+        char *line = watch_line(&v);
+        fflush(stdout);
+        fprintf(stderr, "%s\n", line);
+        m.kind = SPOKEN;
+        tell_all(&m);
+    }
+    /* The links stay until the others have read: a socket that is closed with something unread takes back what it sent. */
+    pthread_t thread;
+    _Atomic bool aborted = false;
+    bool trying = pthread_create(&thread, NULL, abort_comm, &aborted) == 0, others = true;
+    begin = w.now;
+    while ((others && w.now - begin < SPEAK_S) || (trying && !aborted && w.now - begin < ABORT_S)) {
+        listen_to_all(&ignored);
+        others = false;
+        for (int r = 0; r < w.size; r++)
+            others = others || (w.link[r].open && !w.spoken);
+    }
+    _exit(1);
+}
+
+/* ------------------------------------------------------------------ the watcher */
+
+static void *watcher(void *unused)
+{
+    (void)unused;
+    while (!w.closing) {
+        struct watch_verdict v;
+        bool told = listen_to_all(&v);
+        look();
+        if (told || judge(&v))
+            end(v);
+        if (w.now - w.beat >= BEAT_S) {
+            struct message m = message(BEAT);
+            tell_all(&m);
+            w.beat = w.now;
+        }
+    }
+    struct message m = message(BYE);
+    tell_all(&m);
+    return NULL;
+}
+
+static void fail_on_death(const char *message)
+{
+    watch_fail(message);
+}
+
+bool watch_open(double silent_s, double hung_s, struct err *e)
+{
+    w = (struct watch){.lock = PTHREAD_MUTEX_INITIALIZER, .real = log_now()};
+    if (!watch_connect(&w.peer, e)) {
+        free(w.peer);
+        return false;
+    }
+    w.rank = comm_rank();
+    w.size = comm_size();
+    w.silent_s = silent_s - BEAT_S; /* found within silent_s, looking every tick */
+    w.hung_s = hung_s;
+    w.wake = eventfd(0, EFD_CLOEXEC);
+    must(w.wake >= 0);
+    w.link = xcalloc((size_t)w.size, sizeof *w.link);
+    w.polled = xcalloc((size_t)w.size + 1, sizeof *w.polled);
+    for (int r = 0; r < w.size; r++)
+        w.link[r].open = w.peer[r].fd >= 0;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before); /* the watcher takes no signal */
+    int status = pthread_create(&w.thread, NULL, watcher, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status != 0)
+        die("the watch's thread cannot start: %s", strerror(status));
+    hook_before = die_hook(fail_on_death);
+    return true;
+}
+
+void watch_close(void)
+{
+    uint64_t one = 1;
+    if (!w.link)
+        return;
+    die_hook(hook_before);
+    w.closing = true;
+    if (write(w.wake, &one, sizeof one) == (ssize_t)sizeof one)
+        pthread_join(w.thread, NULL);
+    for (int r = 0; r < w.size; r++)
+        if (w.peer[r].fd >= 0)
+            close(w.peer[r].fd);
+    close(w.wake);
+    free(w.link);
+    free(w.polled);
+    free(w.peer);
+    w.link = NULL;
+}
