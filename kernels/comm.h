@@ -43,6 +43,8 @@ void comm_device_close(void);
 void comm_abort(void);
 /* Bytes that MPI and NCCL take with so many ranks beside dev_library_bytes(): measured where they are open, else an estimate (for a plan). */
 int64_t comm_library_bytes(int size);
+/* Of so many ranks on a host, those that share one device's memory: all on the CPU, one on GPUs. */
+int comm_sharing(int local_ranks);
 /* Each is queued: it begins when the ops queued so far are done and runs beside those queued after it, which must not touch its memory
  * before comm_wait() with its answer. Of one type for all n values; shares should begin at multiples of 256 bytes. */
 int64_t comm_reduce_scatter(void *share, const void *all, int64_t n, enum dtype t); /* share[n] = sum over ranks of all[rank * n ..] */

@@ -4,7 +4,9 @@
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "kernels/comm.h"
 #include "model/weights.h"
+#include "train/collect.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -161,25 +163,24 @@ static json_t *read_manifest(const char *dir, struct err *e)
 }
 
 /* One set of tensors under a name, with .zst when compressed. */
-static bool save_moments(const char *dir, const char *name, struct tensors t, bool compress, struct err *e)
+static bool save_moments(const char *dir, const char *name, struct collected set, bool compress, struct err *e)
 {
     char *path = xprintf("%s/%s.safetensors%s", dir, name, compress ? ".zst" : "");
-    bool ok = weights_save_file(t.table, weights_read_tensors, &t, F32, path, compress, e);
+    bool ok = weights_save_file(set.t.table, collect_read, &set, F32, path, compress, e);
     free(path);
     return ok;
 }
 
 static bool write_parts(const char *dir, const struct checkpoint_parts *parts, const struct progress_state *at, struct err *e)
 {
-    struct tensors master = parts->master;
+    struct collected master = {parts->master, 0}, exp_avg = {parts->exp_avg, 1}, exp_avg_sq = {parts->exp_avg_sq, 2};
     char *path = xprintf("%s/config.json", dir);
     json_t *config = config_json(parts->config);
     bool ok = json_write_path(path, config, e);
     json_decref(config);
     free(path);
-    return ok && weights_save(master.table, weights_read_tensors, &master, dir, F32, 0, e) &&
-           save_moments(dir, "exp_avg", parts->exp_avg, parts->compress, e) &&
-           save_moments(dir, "exp_avg_sq", parts->exp_avg_sq, parts->compress, e) &&
+    return ok && weights_save(master.t.table, collect_read, &master, dir, F32, 0, e) &&
+           save_moments(dir, "exp_avg", exp_avg, parts->compress, e) && save_moments(dir, "exp_avg_sq", exp_avg_sq, parts->compress, e) &&
            (!parts->tokenizer || tokenizer_save(parts->tokenizer, dir, e)) && write_progress(dir, at, e) && write_manifest(dir, e) &&
            file_sync_dir(dir, e);
 }
@@ -220,6 +221,11 @@ static bool point_latest(const char *run_dir, int64_t step, struct err *e)
 bool checkpoint_save(const char *run_dir, const struct checkpoint_parts *parts, const struct progress_state *at, int64_t keep,
                      struct err *e)
 {
+    if (comm_rank() > 0) {
+        const struct collected set[] = {{parts->master, 0}, {parts->exp_avg, 1}, {parts->exp_avg_sq, 2}};
+        collect_serve(set);
+        return true;
+    }
     char *dir = step_dir(run_dir, at->step), *part = xprintf("%s.part", dir);
     bool ok = file_remove_tree(part, e) && file_mkdirs(part, e) && write_parts(part, parts, at, e);
     if (ok && file_exists(dir)) /* the same step again, after resuming from an older one */
@@ -233,6 +239,7 @@ bool checkpoint_save(const char *run_dir, const struct checkpoint_parts *parts, 
         file_remove_tree(part, &ignored);
         err_in(e, "checkpoint %s", dir);
     }
+    collect_end();
     free(part);
     free(dir);
     return ok;

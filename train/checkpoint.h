@@ -32,11 +32,11 @@ struct progress_state {
 
 struct checkpoint_parts {
     const struct model_config *config;
-    struct tensors master, exp_avg, exp_avg_sq; /* F32 */
+    struct tensors master, exp_avg, exp_avg_sq; /* F32; on several ranks this one's shares */
     const struct tokenizer *tokenizer;          /* NULL: none */
     bool compress;
 };
-/* Writes run_dir/step_NNNNNN, points latest at it, then removes the oldest beyond keep. Folders of later steps (damaged ones, which the run
+/* All ranks together; rank 0 writes. Writes run_dir/step_NNNNNN, points latest at it, then removes the oldest beyond keep. Folders of later steps (damaged ones, which the run
  * went back behind) do not count and stay. On failure nothing that was there is touched. */
 bool checkpoint_save(const char *run_dir, const struct checkpoint_parts *parts, const struct progress_state *at, int64_t keep,
                      struct err *e);
@@ -47,7 +47,7 @@ bool checkpoint_newest(const char *run_dir, char **dir, struct err *e);
 bool checkpoint_is(const char *dir);
 /* Every file is there with its size and hash, and the manifest itself is as it was written. */
 bool checkpoint_verify(const char *dir, struct err *e);
-/* Reads a verified checkpoint: the moments into exp_avg and exp_avg_sq, the weights into w and master. */
+/* Reads a verified checkpoint, on every rank what its tensors hold: the moments into exp_avg and exp_avg_sq, the weights into w and master. */
 bool checkpoint_load(const char *dir, struct tensors w, struct tensors *master, struct tensors exp_avg, struct tensors exp_avg_sq,
                      struct progress_state *at, struct err *e);
 /* Puts right what a save that was interrupted at any point left, in a run that goes on from the checkpoint at step now (0: from none):

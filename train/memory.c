@@ -4,9 +4,12 @@
 #include "kernels/linear.h"
 #include <stdlib.h>
 
-static struct tensors take_tensors(struct arena *mem, const struct param_table *t, enum dtype type)
+/* All of every parameter (part NULL) or a part. */
+static struct tensors take_tensors(struct arena *mem, const struct param_table *t, enum dtype type, const struct tensors_part *part)
 {
-    return (struct tensors){t, type, arena_take(mem, (size_t)t->bytes[type]), NULL};
+    struct tensors v = {t, type, NULL, part};
+    v.base = arena_take(mem, (size_t)tensors_bytes(v));
+    return v;
 }
 
 void batch_layout(struct pass *p, struct arena *mem, const struct model_shape *s)
@@ -19,15 +22,20 @@ void memory_layout(struct memory *m, struct arena *mem, const struct param_table
     int64_t at = 0;
 #define PART(member) (m->member = (int64_t)mem->used - at, at = (int64_t)mem->used)
     *m = (struct memory){0};
-    m->w = take_tensors(mem, t, s->model.type);
+    const struct shares *shares = m->shares = s->shares;
+    const struct tensors_part *own = shares ? &shares->own[F32] : NULL;
+    m->w = take_tensors(mem, t, s->model.type, NULL);
     PART(weights);
-    m->grads = take_tensors(mem, t, s->gradients);
+    m->sums = take_tensors(mem, t, s->gradients, shares ? &shares->own[s->gradients] : NULL);
     PART(gradients);
+    m->grads = shares ? take_tensors(mem, t, s->gradients, &shares->flight[s->gradients]) : m->sums;
+    PART(flight);
     m->master = m->w;
+    m->master.part = shares ? &shares->own_place : NULL;
     if (s->model.type != F32)
-        m->master = take_tensors(mem, t, F32);
-    m->exp_avg = take_tensors(mem, t, F32);
-    m->exp_avg_sq = take_tensors(mem, t, F32);
+        m->master = take_tensors(mem, t, F32, own);
+    m->exp_avg = take_tensors(mem, t, F32, own);
+    m->exp_avg_sq = take_tensors(mem, t, F32, own);
     m->stats = arena_take(mem, sizeof *m->stats);
     PART(optimizer);
     acts_layout(&m->acts, mem, &s->model, layer);

@@ -2,18 +2,25 @@
 #ifndef TRAIN_MEMORY_H
 #define TRAIN_MEMORY_H
 #include "model/model.h"
+#include "train/shares.h"
 
+struct exchange;
+/* On several ranks w is whole; sums, master, exp_avg and exp_avg_sq are this rank's shares; grads are the buckets in flight. */
 struct memory {
-    struct tensors w, master, grads, exp_avg, exp_avg_sq; /* master is w when w is F32 */
+    struct tensors w, master, exp_avg, exp_avg_sq; /* master's memory is w's when w is F32 */
+    struct tensors grads, sums;  /* what a backward adds to; a step's gradients over passes and ranks: on one rank grads itself */
+    const struct shares *shares; /* NULL: one rank */
+    struct exchange *exchange;   /* NULL: one rank; see exchange.h */
     struct acts acts;
     struct pass batch[2]; /* the pass that runs and the next */
     struct step_stats *stats;
     /* bytes of each part, for the plan */
-    int64_t weights, gradients, optimizer, kept, scratch, batches, total;
+    int64_t weights, gradients, flight, optimizer, kept, scratch, batches, total;
 };
 struct memory_shape {
     struct model_shape model;
-    enum dtype gradients; /* of matrices' gradients */
+    enum dtype gradients;        /* of matrices' gradients */
+    const struct shares *shares; /* NULL: one rank */
 };
 /* layer: the caller's array of config.layers entries. */
 void memory_layout(struct memory *m, struct arena *mem, const struct param_table *t, const struct memory_shape *s,

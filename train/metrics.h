@@ -9,13 +9,14 @@ struct step_report {
     int64_t step, total_steps, phase_step, phase_steps;
     const char *phase;
     double loss, grad_norm, lr;
-    int64_t tokens;        /* seen so far over the whole run */
-    int64_t step_tokens;   /* of this step */
-    int64_t learnt_tokens; /* targets of this step */
-    double step_s, mem_gib;
-    double mfu;       /* NAN: not known */
-    bool skipped;     /* loss or gradient not finite: no update */
-    const char *rows; /* of a skipped step: where its rows came from */
+    int64_t tokens;         /* seen so far over the whole run */
+    int64_t step_tokens;    /* of this step */
+    int64_t learnt_tokens;  /* targets of this step */
+    double step_s, mem_gib; /* of the slowest, of the fullest rank */
+    double comm_wait_s;     /* of it the ops stood still for exchanges; NAN: one rank */
+    double mfu;             /* NAN: not known */
+    bool skipped;           /* loss or gradient not finite: no update */
+    const char *rows;       /* of a skipped step: where its rows came from */
 };
 /* Keeps the steps up to done of an existing metrics.jsonl (a resumed run) and appends after them. */
 bool metrics_open(struct metrics **m, const char *run_dir, int64_t done, bool tensorboard, struct err *e);

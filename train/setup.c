@@ -1,6 +1,8 @@
 /* train/setup.c - opening everything a run needs. */
 #include "train/setup.h"
+#include "core/file.h"
 #include "core/log.h"
+#include "kernels/comm.h"
 #include "kernels/device.h"
 #include <math.h>
 #include <stdlib.h>
@@ -20,63 +22,105 @@ static bool use_tokenizer_ids(struct setup *u, struct err *e)
     return true;
 }
 
-static bool open_phases(struct setup *u, struct err *e)
+/* A phase whose data are not here is planned as if no row held more documents than this. Each more costs at most one state of the scan in
+ * every layer that keeps its activations. */
+enum { PLANNED_DOCS = 16 };
+
+/* The first of a phase's data files that is not there; NULL: all are. */
+static const char *missing_data(const struct phase_settings *p)
+{
+    const struct data_settings *data = p->data.at;
+    for (int64_t k = 0; k < p->data.n; k++)
+        if (!file_exists(data[k].path))
+            return data[k].path;
+    return NULL;
+}
+
+static bool open_phase(struct setup *u, int64_t i, struct err *e)
+{
+    const struct settings *s = u->settings;
+    const struct phase_settings *p = settings_phase(s, i);
+    const struct data_settings *data = p->data.at;
+    struct loader_source *source = xcalloc((size_t)p->data.n, sizeof *source);
+    for (int64_t k = 0; k < p->data.n; k++)
+        source[k] = (struct loader_source){data[k].path, data[k].weight};
+    struct loader_settings ls = {.source = source,
+                                 .n_source = (int)p->data.n,
+                                 .seq_len = p->seq_len,
+                                 .rows = s->rows,
+                                 .steps = p->steps,
+                                 .epochs = isnan(p->epochs) ? 0 : p->epochs,
+                                 .pack = p->pack,
+                                 .shuffle = p->shuffle,
+                                 .row_mean = s->loss_mean == LOSS_ROWS,
+                                 .seed = (uint64_t)s->seed + (uint64_t)i,
+                                 .vocab = (int32_t)u->config.vocab,
+                                 .tokenizer = u->tokenizer ? tokenizer_digest(u->tokenizer) : NULL};
+    bool ok = loader_open(&u->phase[i], &ls, e) || err_in(e, "phases.%lld (%s)", (long long)i, p->name);
+    free(source);
+    if (!ok)
+        return false;
+    u->total_steps += loader_steps(u->phase[i]);
+    struct loader_stats st = loader_stats(u->phase[i]);
+    log_line(
+        "%s: %lld documents, %lld tokens (%lld learnt) an epoch in %lld rows of %lld, %.1f%% full; %lld steps; %lld documents cut, %lld "
+        "without a learnt token left out",
+        p->name, (long long)st.docs, (long long)st.tokens, (long long)st.learnt, (long long)st.rows, (long long)p->seq_len, 100 * st.fill,
+        (long long)loader_steps(u->phase[i]), (long long)st.cut, (long long)st.unlearnt);
+    return true;
+}
+
+static bool open_phases(struct setup *u, bool plan, struct err *e)
 {
     const struct settings *s = u->settings;
     u->phase = xcalloc((size_t)s->phases.n, sizeof(struct loader *));
     for (int64_t i = 0; i < s->phases.n; i++) {
         const struct phase_settings *p = settings_phase(s, i);
-        const struct data_settings *data = p->data.at;
-        struct loader_source *source = xcalloc((size_t)p->data.n, sizeof *source);
-        for (int64_t k = 0; k < p->data.n; k++)
-            source[k] = (struct loader_source){data[k].path, data[k].weight};
-        struct loader_settings ls = {.source = source,
-                                     .n_source = (int)p->data.n,
-                                     .seq_len = p->seq_len,
-                                     .rows = s->rows,
-                                     .steps = p->steps,
-                                     .epochs = isnan(p->epochs) ? 0 : p->epochs,
-                                     .pack = p->pack,
-                                     .shuffle = p->shuffle,
-                                     .row_mean = s->loss_mean == LOSS_ROWS,
-                                     .seed = (uint64_t)s->seed + (uint64_t)i,
-                                     .vocab = (int32_t)u->config.vocab,
-                                     .tokenizer = u->tokenizer ? tokenizer_digest(u->tokenizer) : NULL};
-        bool ok = loader_open(&u->phase[i], &ls, e) || err_in(e, "phases.%lld (%s)", (long long)i, p->name);
-        free(source);
-        if (!ok)
+        const char *missing = plan ? missing_data(p) : NULL;
+        int32_t docs = p->pack ? PLANNED_DOCS : 1;
+        if (missing)
+            log_line("%s: %s is not here; planned for at most %d documents in a row", p->name, missing, docs);
+        else if (!open_phase(u, i, e))
             return false;
-        u->total_steps += loader_steps(u->phase[i]);
-        struct loader_stats st = loader_stats(u->phase[i]);
-        log_line(
-            "%s: %lld documents, %lld tokens (%lld learnt) an epoch in %lld rows of %lld, %.1f%% full; %lld steps; %lld documents cut, %lld "
-            "without a learnt token left out",
-            p->name, (long long)st.docs, (long long)st.tokens, (long long)st.learnt, (long long)st.rows, (long long)p->seq_len,
-            100 * st.fill, (long long)loader_steps(u->phase[i]), (long long)st.cut, (long long)st.unlearnt);
+        else
+            docs = loader_max_docs(u->phase[i]);
         int64_t tokens = p->seq_len * s->micro_rows;
         if (tokens > u->shape.model.max_tokens)
             u->shape.model.max_tokens = tokens;
-        int32_t docs = loader_max_docs(u->phase[i]) * (int32_t)s->micro_rows;
-        if (docs > u->shape.model.max_docs)
-            u->shape.model.max_docs = docs;
+        if (docs * (int32_t)s->micro_rows > u->shape.model.max_docs)
+            u->shape.model.max_docs = docs * (int32_t)s->micro_rows;
     }
     return true;
 }
 
 static const double GIB = 1024.0 * 1024 * 1024;
 
-static bool choose_recompute(struct setup *u, bool allow_misfit, struct err *e)
+/* The smallest of the ranks' values. */
+static int32_t least_of_ranks(int32_t mine)
+{
+    int32_t *all = xmalloc(sizeof *all * (size_t)comm_size()), least = mine;
+    comm_gather(all, &mine, sizeof mine);
+    for (int r = 0; r < comm_size(); r++)
+        least = all[r] < least ? all[r] : least;
+    free(all);
+    return least;
+}
+
+static bool choose_recompute(struct setup *u, bool plan, struct err *e)
 {
     struct memory_shape *s = &u->shape;
     int32_t layers = u->config.layers;
     int64_t budget = (int64_t)u->free_bytes - u->libraries;
-    s->model.kept_layers = u->settings->recompute == RECOMPUTE_FULL ? 0 : layers;
-    if (u->settings->recompute == RECOMPUTE_AUTO) {
+    s->model.kept_layers = u->settings->recompute == RECOMPUTE_NONE ? layers : 0;
+    if (u->settings->recompute == RECOMPUTE_AUTO && u->free_bytes > 0) {
         int32_t fit = memory_fit(&u->table, *s, budget - budget / 20);
         s->model.kept_layers = fit < 0 ? 0 : fit;
     }
+    if (plan)
+        return true;
+    s->model.kept_layers = least_of_ranks(s->model.kept_layers);
     int64_t need = memory_total(&u->table, s);
-    if (need <= budget || allow_misfit)
+    if (need <= budget)
         return true;
     struct memory_shape full = *s;
     full.model.kept_layers = 0;
@@ -90,33 +134,73 @@ static bool choose_recompute(struct setup *u, bool allow_misfit, struct err *e)
                                                    : "lower the phases' seq_len or use more ranks");
 }
 
-bool setup_open(struct setup *u, const struct settings *s, bool allow_misfit, struct err *e)
+/* Takes the device of this rank. A plan goes without one that is not there or cannot compute in the run's type. */
+static bool open_device(struct setup *u, bool plan, struct err *e)
 {
+    enum dtype type = (enum dtype)u->settings->precision;
+    bool ok = dev_open(plan ? 0 : comm_local_rank(), e);
+    if (ok)
+        log_line("%s", dev_describe());
+    if (ok && !dev_supports(type))
+        ok = err_set(e, "\"precision\": the %s backend computes in f32 only; set it to \"f32\" or build with make BACKEND=cuda",
+                     dev_backend());
+    u->device = ok;
+    if (!ok && plan)
+        log_line("planned without the device, with the %s backend's sizes of scratch memory: %s", dev_backend(), e->msg);
+    return ok || plan;
+}
+
+static bool open_tokenizer(struct setup *u, bool plan, struct err *e)
+{
+    const char *path = u->settings->tokenizer;
+    if (plan && path && strcmp(path, "byte") && !file_exists(path)) {
+        log_line("%s is not here; planned without the tokenizer", path);
+        return true;
+    }
+    return !path || (tokenizer_open(&u->tokenizer, path, e) && use_tokenizer_ids(u, e));
+}
+
+static bool open_all(struct setup *u, bool plan, struct err *e)
+{
+    const struct settings *s = u->settings;
     char note[256];
-    *u = (struct setup){.settings = s};
-    if (!dev_open(0, e))
-        return false;
-    log_line("%s", dev_describe());
-    if (!dev_supports((enum dtype)s->precision))
-        return err_set(e, "\"precision\": the %s backend computes in f32 only; set it to \"f32\" or build with make BACKEND=cuda",
-                       dev_backend());
-    if (!config_load(&u->config, s->model_config, note, sizeof note, e))
+    if (!open_device(u, plan, e) || !config_load(&u->config, s->model_config, note, sizeof note, e))
         return false;
     if (note[0])
         log_line("%s: %s", s->model_config, note);
-    if (s->tokenizer && (!tokenizer_open(&u->tokenizer, s->tokenizer, e) || !use_tokenizer_ids(u, e)))
+    if (!open_tokenizer(u, plan, e))
         return false;
     u->config.type = (enum dtype)s->precision; /* what checkpoints say of the model */
-    params_plan(&u->table, &u->config);
+    params_plan_ranks(&u->table, &u->config, u->ranks);
     u->shape.gradients = (enum dtype)s->gradients;
     u->shape.model =
         (struct model_shape){.config = u->config, .type = (enum dtype)s->precision, .residual = (enum dtype)s->residual, .train = true};
-    if (!open_phases(u, e))
+    if (u->ranks > 1) {
+        shares_plan(&u->shares, &u->table, u->rank);
+        u->shape.shares = &u->shares;
+    }
+    if (!open_phases(u, plan, e))
         return false;
     u->shape.model.logit_rows = model_logit_rows(&u->config, (enum dtype)s->precision, u->shape.model.max_tokens);
-    u->libraries = memory_library(&u->shape);
-    dev_memory(&u->free_bytes, &u->total_bytes);
-    return choose_recompute(u, allow_misfit, e);
+    return true;
+}
+
+bool setup_open(struct setup *u, const struct settings *s, int plan_ranks, struct err *e)
+{
+    bool plan = plan_ranks > 0;
+    *u = (struct setup){.settings = s, .rank = plan ? 0 : comm_rank(), .ranks = plan ? plan_ranks : comm_size()};
+    if (!comm_agree(open_all(u, plan, e), e))
+        return false;
+    if (!plan)
+        comm_device_open();
+    u->libraries = (u->device ? memory_library(&u->shape) : (int64_t)dev_library_bytes()) + comm_library_bytes(u->ranks);
+    if (u->device) {
+        int sharing = comm_sharing(plan ? u->ranks : comm_local_size());
+        dev_memory(&u->free_bytes, &u->total_bytes);
+        u->free_bytes /= (size_t)sharing;
+        u->total_bytes /= (size_t)sharing;
+    }
+    return comm_agree(choose_recompute(u, plan, e), e);
 }
 
 void setup_close(struct setup *u)
@@ -125,6 +209,7 @@ void setup_close(struct setup *u)
         if (u->phase[i])
             loader_close(u->phase[i]);
     free(u->phase);
+    shares_free(&u->shares);
     params_free(&u->table);
     if (u->tokenizer)
         tokenizer_close(u->tokenizer);

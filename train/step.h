@@ -1,4 +1,5 @@
-/* train/step.h - what one optimizer step does on the device, queued in order: step_begin(), its passes, step_update(). */
+/* train/step.h - what one optimizer step does on the device, queued in order: step_begin(), its passes, step_update(). Every
+ * rank makes the same number of passes; one that has no more rows makes idle ones. */
 #ifndef TRAIN_STEP_H
 #define TRAIN_STEP_H
 #include "train/memory.h"
@@ -6,8 +7,10 @@
 
 /* Zeroes the statistics and the gradients. */
 void step_begin(const struct memory *m);
-/* One pass (on the device): its loss is added to m->stats, its gradients to m->grads. */
+/* One pass (on the device): its loss is added to m->stats, its gradients to m->sums. */
 void step_pass(struct memory *m, const struct pass *p);
+/* The pass of a rank that has no rows in it. */
+void step_idle(struct memory *m);
 /* The update number t (from 1): global norm, clipping, AdamW. A loss or norm that is not finite leaves the weights and moments as they are
  * and m->stats->scale NaN. */
 void step_update(const struct memory *m, const struct optim_settings *o, double lr, int64_t t);

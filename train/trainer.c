@@ -3,12 +3,16 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "kernels/comm.h"
 #include "kernels/device.h"
 #include "model/weights.h"
+#include "train/agree.h"
 #include "train/checkpoint.h"
+#include "train/exchange.h"
 #include "train/metrics.h"
 #include "train/setup.h"
 #include "train/step.h"
+#include "train/watch.h"
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -25,28 +29,39 @@ struct trainer {
     struct pass host_pass[2];
     struct batch fill; /* the loader's view of the block being filled */
     int32_t *doc_len;
-    int next; /* block that holds the next pass */
+    int next;      /* block that holds the next pass */
+    bool training; /* past everything that may be refused */
     struct progress_state at;
     struct metrics *metrics;
 };
 
-/* SIGTERM and SIGINT are blocked and asked for between steps. A handler would be wrong here: oneDNN's products use the stack pointer as a
- * data pointer while they run, so the frame of a handler would be written over the heap. */
+/* SIGTERM, SIGINT and SIGUSR1 (the one that mpirun only passes on) are blocked and asked for between steps. A handler would be wrong here:
+ * oneDNN's products use the stack pointer as a data pointer while they run, so the frame of a handler would be written over the heap. */
 static sigset_t stop_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR1);
     return set;
 }
 
-/* The signal that has come; 0: none. */
+/* The signal that has come to any rank, the same on all; 0: none. */
 static int stop_signal(void)
 {
     sigset_t set;
     sigpending(&set);
-    return sigismember(&set, SIGTERM) ? SIGTERM : sigismember(&set, SIGINT) ? SIGINT : 0;
+    static const int asked[] = {SIGTERM, SIGINT, SIGUSR1};
+    int mine = 0, any = 0;
+    for (int k = 0; k < 3 && !mine; k++)
+        mine = sigismember(&set, asked[k]) ? asked[k] : 0;
+    int *all = xmalloc(sizeof *all * (size_t)comm_size());
+    comm_gather(all, &mine, sizeof mine);
+    for (int r = 0; r < comm_size(); r++)
+        any = any ? any : all[r];
+    free(all);
+    return any;
 }
 
 static void allocate(struct trainer *t)
@@ -57,6 +72,8 @@ static void allocate(struct trainer *t)
     mem = (struct arena){dev_alloc(mem.used), mem.used, 0};
     t->block = mem.base;
     memory_layout(&t->mem, &mem, &t->u.table, &t->u.shape, t->layer);
+    if (t->u.ranks > 1)
+        exchange_open(&t->mem);
 
     struct arena batch = {0};
     batch_layout(&t->host_pass[0], &batch, &t->u.shape.model);
@@ -69,13 +86,22 @@ static void allocate(struct trainer *t)
     t->doc_len = xmalloc(sizeof *t->doc_len * (size_t)t->u.shape.model.max_docs);
 }
 
-/* Fills the other block with pass p of a step and sends it on its way. */
+/* Passes of a step in which this rank has rows; in the step's other passes it is idle. */
+static int64_t own_passes(const struct trainer *t, const struct loader *l, int64_t step)
+{
+    return loader_passes(l, step, t->u.rank, t->u.ranks, t->u.settings->micro_rows);
+}
+
+/* Fills the other block with this rank's pass p of a step, if there is one, and sends it on its way. */
 static void fetch(struct trainer *t, const struct loader *l, int64_t step, int64_t p)
 {
+    if (p >= own_passes(t, l, step))
+        return;
     int i = t->next ^= 1;
+    watch_section(WATCH_DATA);
     struct pass *h = &t->host_pass[i];
     struct batch b = {.ids = h->ids, .target = h->target, .weight = h->weight, .doc_len = t->doc_len};
-    loader_pass(l, step, p, 0, 1, t->u.settings->micro_rows, &b);
+    loader_pass(l, step, p, t->u.rank, t->u.ranks, t->u.settings->micro_rows, &b);
     seqs_plan(&h->s, b.doc_len, b.docs, NULL);
     must(h->s.tokens == b.tokens);
     /* Both blocks are one layout from their first table on. */
@@ -85,6 +111,7 @@ static void fetch(struct trainer *t, const struct loader *l, int64_t step, int64
 /* Runs the pass that was fetched last. */
 static void run_pass(struct trainer *t)
 {
+    watch_section(WATCH_FORWARD);
     dev_prefetch_wait();
     struct pass p = pass_on(&t->host_pass[t->next], &t->mem.batch[t->next]);
     step_pass(&t->mem, &p);
@@ -95,10 +122,34 @@ static bool save(struct trainer *t, struct err *e)
     const struct settings *s = t->u.settings;
     struct checkpoint_parts parts = {&t->u.config, t->mem.master, t->mem.exp_avg, t->mem.exp_avg_sq, t->u.tokenizer, s->compress == 1};
     double begin = log_now();
+    watch_section(WATCH_SAVE);
     if (!checkpoint_save(s->run_dir, &parts, &t->at, s->keep, e))
         return false;
     log_line("saved %s/step_%06lld in %.1f s", s->run_dir, (long long)t->at.step, log_now() - begin);
     return true;
+}
+
+/* What a rank tells the others after a step. */
+struct rank_report {
+    double step_s, mem_gib, comm_wait_s;
+    struct step_stats stats;
+};
+
+/* The most of each over all ranks. They must agree about the step itself: each decides by its own copy whether it counts. */
+static struct rank_report report_all(struct rank_report mine)
+{
+    struct rank_report *all = xmalloc(sizeof *all * (size_t)comm_size()), most = mine;
+    comm_gather(all, &mine, sizeof mine);
+    for (int r = 0; r < comm_size(); r++) {
+        most.step_s = fmax(most.step_s, all[r].step_s);
+        most.mem_gib = fmax(most.mem_gib, all[r].mem_gib);
+        most.comm_wait_s = fmax(most.comm_wait_s, all[r].comm_wait_s);
+        if (memcmp(&all[r].stats, &mine.stats, sizeof mine.stats))
+            die("rank %d has loss %.17g and gradient norm %.9g, this one %.17g and %.9g: the exchange between them went wrong", r,
+                all[r].stats.loss, (double)all[r].stats.grad_norm, mine.stats.loss, (double)mine.stats.grad_norm);
+    }
+    free(all);
+    return most;
 }
 
 /* One optimizer step of phase i: all its passes, the update, the report. */
@@ -107,15 +158,18 @@ static bool step(struct trainer *t, int64_t i, struct err *e)
     const struct settings *s = t->u.settings;
     const struct phase_settings *p = settings_phase(s, i);
     const struct loader *l = t->u.phase[i];
-    int64_t n = t->at.phase_step, steps = loader_steps(l), passes = loader_passes(l, n, 0, 1, s->micro_rows);
-    int64_t rows, tokens, learnt;
+    int64_t n = t->at.phase_step, steps = loader_steps(l), own = own_passes(t, l, n);
+    int64_t passes = loader_passes(l, n, 0, t->u.ranks, s->micro_rows), rows, tokens, learnt; /* rank 0 has the most */
     double begin = log_now(), lr = schedule_lr(&p->optim, n, steps);
 
+    watch_step(t->at.step + 1);
     step_begin(&t->mem);
     for (int64_t k = 0; k < passes; k++) {
-        run_pass(t);
-        if (k + 1 < passes)
-            fetch(t, l, n, k + 1);
+        if (k < own)
+            run_pass(t);
+        else
+            step_idle(&t->mem);
+        fetch(t, l, n, k + 1);
     }
     step_update(&t->mem, &p->optim, lr, t->at.updates + 1);
     if (n + 1 < steps)
@@ -124,6 +178,7 @@ static bool step(struct trainer *t, int64_t i, struct err *e)
 
     struct step_stats stats;
     char described[512] = "";
+    watch_section(WATCH_REDUCE); /* on a GPU the others' exchanges are waited for here */
     dev_get(&stats, t->mem.stats, sizeof stats);
     bool skipped = isnan(stats.scale);
     if (skipped)
@@ -134,7 +189,9 @@ static bool step(struct trainer *t, int64_t i, struct err *e)
     t->at.step++;
     t->at.phase_step++;
     t->at.tokens += tokens;
-    double seconds = log_now() - begin, peak = dev_peak_flops((enum dtype)s->precision);
+    struct rank_report most =
+        report_all((struct rank_report){log_now() - begin, (double)dev_used_bytes() / (1024.0 * 1024 * 1024), comm_waited(), stats});
+    double peak = dev_peak_flops((enum dtype)s->precision) * t->u.ranks;
     struct step_report r = {.step = t->at.step,
                             .total_steps = t->u.total_steps,
                             .phase_step = n + 1,
@@ -146,13 +203,14 @@ static bool step(struct trainer *t, int64_t i, struct err *e)
                             .tokens = t->at.tokens,
                             .step_tokens = tokens,
                             .learnt_tokens = learnt,
-                            .step_s = seconds,
-                            .mem_gib = (double)dev_used_bytes() / (1024.0 * 1024 * 1024),
-                            .mfu = peak > 0 ? 6.0 * (double)t->u.table.weights * (double)tokens / seconds / peak : NAN,
+                            .step_s = most.step_s,
+                            .mem_gib = most.mem_gib,
+                            .comm_wait_s = t->u.ranks > 1 ? most.comm_wait_s : NAN,
+                            .mfu = peak > 0 ? 6.0 * (double)t->u.table.weights * (double)tokens / most.step_s / peak : NAN,
                             .skipped = skipped,
                             .rows = described};
     bool show = t->at.step % s->log_every == 0 || n + 1 == steps;
-    if (!metrics_step(t->metrics, &r, show, e))
+    if (t->metrics && !metrics_step(t->metrics, &r, show, e))
         return false;
     if (t->at.skipped_in_row >= MOST_SKIPPED_IN_ROW)
         return err_set(
@@ -190,13 +248,28 @@ static bool run_phase(struct trainer *t, int64_t i, struct err *e)
     return true;
 }
 
+/* The newest whole checkpoint of the run (caller frees), as rank 0 finds it: hashed once, and the same for all. */
+static bool newest(const char *run_dir, char **dir, struct err *e)
+{
+    *dir = NULL;
+    if (!comm_agree(comm_rank() > 0 || checkpoint_newest(run_dir, dir, e), e))
+        return false;
+    int64_t n = *dir ? (int64_t)strlen(*dir) + 1 : 0;
+    comm_broadcast(&n, sizeof n, 0);
+    if (comm_rank() > 0 && n > 0)
+        *dir = xmalloc((size_t)n);
+    if (n > 0)
+        comm_broadcast(*dir, (size_t)n, 0);
+    return true;
+}
+
 /* Weights and position: from a checkpoint of this run, from elsewhere, or new. */
 static bool start(struct trainer *t, enum resume resume, struct err *e)
 {
     const struct settings *s = t->u.settings;
     char *from = NULL;
-    bool ok = resume == RESUME_NEVER || checkpoint_newest(s->run_dir, &from, e);
-    if (!ok)
+    bool ok = true;
+    if (resume != RESUME_NEVER && !newest(s->run_dir, &from, e))
         return false;
     if (from) {
         ok = checkpoint_load(from, t->mem.w, &t->mem.master, t->mem.exp_avg, t->mem.exp_avg_sq, &t->at, e);
@@ -215,10 +288,10 @@ static bool start(struct trainer *t, enum resume resume, struct err *e)
     } else if (!strcmp(s->model_weights, "random")) {
         weights_random(t->mem.w, &t->mem.master, &t->u.config, (uint64_t)s->seed);
     } else {
-        ok = (!checkpoint_is(s->model_weights) || checkpoint_verify(s->model_weights, e)) &&
+        ok = (comm_rank() > 0 || !checkpoint_is(s->model_weights) || checkpoint_verify(s->model_weights, e)) &&
              weights_load(t->mem.w, &t->mem.master, s->model_weights, e);
     }
-    return ok;
+    return comm_agree(ok, e);
 }
 
 static bool write_config(const struct settings *s, struct err *e)
@@ -231,12 +304,34 @@ static bool write_config(const struct settings *s, struct err *e)
     return ok;
 }
 
+/* Rank 0 alone writes there. */
+static bool open_run_dir(struct trainer *t, struct err *e)
+{
+    const struct settings *s = t->u.settings;
+    return file_mkdirs(s->run_dir, e) && checkpoint_clean(s->run_dir, t->at.step, s->keep, e) && write_config(s, e) &&
+           metrics_open(&t->metrics, s->run_dir, t->at.step, s->tensorboard, e);
+}
+
+/* All ranks opened the same data. */
+static bool agree_data(const struct trainer *t, struct err *e)
+{
+    bool same = true;
+    for (int64_t i = 0; i < t->u.settings->phases.n && same; i++) {
+        char *what = xprintf("the data or their order in phase %s (digest)", settings_phase(t->u.settings, i)->name);
+        same = agree_value(what, loader_digest(t->u.phase[i]), e);
+        free(what);
+    }
+    return same;
+}
+
 static bool run(struct trainer *t, enum resume resume, struct err *e)
 {
     const struct settings *s = t->u.settings;
+    if (!agree_start(s, resume, e) || !watch_open(s->silent_s, s->hung_s, e))
+        return false;
     if (resume == RESUME_NEVER) {
         char *old;
-        if (!checkpoint_newest(s->run_dir, &old, e))
+        if (!newest(s->run_dir, &old, e))
             return false;
         if (old) {
             err_set(e, "%s: there is a checkpoint already (%s); give a new run_dir, remove it, or resume", s->run_dir, old);
@@ -244,12 +339,12 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
             return false;
         }
     }
-    if (!setup_open(&t->u, s, false, e))
+    if (!setup_open(&t->u, s, 0, e) || !agree_data(t, e))
         return false;
     allocate(t);
-    if (!start(t, resume, e) || !file_mkdirs(s->run_dir, e) || !checkpoint_clean(s->run_dir, t->at.step, s->keep, e) ||
-        !write_config(s, e) || !metrics_open(&t->metrics, s->run_dir, t->at.step, s->tensorboard, e))
+    if (!start(t, resume, e) || !comm_agree(comm_rank() > 0 || open_run_dir(t, e), e))
         return false;
+    t->training = true;
     log_line("%lld weights, %lld steps in %lld phases, %.2f GiB planned, %d of %d layers keep their activations",
              (long long)t->u.table.weights, (long long)t->u.total_steps, (long long)s->phases.n,
              (double)(t->mem.total + t->u.libraries) / (1024.0 * 1024 * 1024), t->u.shape.model.kept_layers, t->u.config.layers);
@@ -264,8 +359,8 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
     }
     int stop = stop_signal();
     if (stop)
-        log_line("stopped by %s at step %lld of %lld; run the same command to go on", stop == SIGTERM ? "SIGTERM" : "SIGINT",
-                 (long long)t->at.step, (long long)t->u.total_steps);
+        log_line("stopped by SIG%s at step %lld of %lld; run the same command to go on", sigabbrev_np(stop), (long long)t->at.step,
+                 (long long)t->u.total_steps);
     else if (t->at.skipped)
         log_line("%lld steps were skipped", (long long)t->at.skipped);
     return true;
@@ -277,7 +372,12 @@ bool trainer_run(const struct settings *s, enum resume resume, struct err *e)
     sigset_t stops = stop_signals(), before;
     pthread_sigmask(SIG_BLOCK, &stops, &before); /* inherited by the threads that come */
     bool ok = run(&t, resume, e);
+    if (!ok && t.training && comm_launched())
+        watch_fail(e->msg);
+    watch_close();
     metrics_close(t.metrics);
+    comm_device_close();
+    exchange_close(&t.mem);
     dev_free(t.block);
     dev_host_free(t.host[0]);
     dev_host_free(t.host[1]);

@@ -1,0 +1,278 @@
+/* tests/test_zero.c - training on several ranks of this machine under mpirun: the same losses over the same rows at any number of ranks, the same
+ * bits again at one number, exact resuming, memory as planned, and how such a run stops and fails. On GPUs there must be one for each rank. */
+#include "kernels/device.h"
+#include "tests/mpirun.h"
+#include "tests/train_run.h"
+
+enum { NO_DEVICE = -77 };
+
+/* Runs `train CONFIG options` on so many ranks (0: without mpirun), one thread each; the exit code. *text (may be NULL) receives what was said;
+ * the caller frees. */
+static int run_ranks(char **text, int ranks, const char *config, const char *options)
+{
+    char *programs = program_folder(), *words = ranks ? mpirun_words(ranks) : xstrdup("env OMP_NUM_THREADS=1");
+    char *command = xprintf("%s '%s/train' '%s' %s >'%s' 2>&1", words, programs, config, options, run_path("log"));
+    int status = system(command), code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    char *said = run_read(run_path("log"), NULL);
+    if (strstr(said, "was asked for, but"))
+        code = NO_DEVICE;
+    if (text)
+        *text = said;
+    else
+        free(said);
+    free(command);
+    free(words);
+    free(programs);
+    return code;
+}
+
+/* False, and the test is skipped, where several ranks cannot run. */
+static bool can_run(void)
+{
+    const char *missing = mpirun_missing();
+    if (missing)
+        test_skip(missing);
+    return !missing;
+}
+
+static void must_pass(int ranks, const char *config, const char *options)
+{
+    char *text;
+    int code = run_ranks(&text, ranks, config, options);
+    if (code == NO_DEVICE)
+        test_skip("not a GPU for every rank");
+    else
+        check_msg(code == 0, "%d ranks: exit code %d: %s", ranks, code, text);
+    free(text);
+}
+
+/* Largest relative difference of a number over all steps of two metrics.jsonl. */
+static double most_off(const char *a, const char *b, const char *key)
+{
+    json_t *x = run_jsonl(a), *y = run_jsonl(b);
+    double most = json_array_size(x) == json_array_size(y) ? 0 : INFINITY;
+    for (size_t i = 0; i < json_array_size(x) && i < json_array_size(y); i++) {
+        double p = run_num(json_array_get(x, i), key), q = run_num(json_array_get(y, i), key), off = fabs(q / p - 1);
+        most = off <= most ? most : off; /* NAN stays */
+    }
+    json_decref(x);
+    json_decref(y);
+    return most;
+}
+
+/* Rows that do not divide by the ranks, ranks without rows, several passes, both means, and a smaller last step. */
+static void test_same_losses(void)
+{
+    static const char *const edits[] = {"{\"batch\": {\"rows\": 7, \"micro_rows\": 2}}",
+                                        "{\"batch\": {\"rows\": 3, \"micro_rows\": 1}, \"loss_mean\": \"rows\"}",
+                                        "{\"batch\": {\"rows\": 2, \"micro_rows\": 1}, \"recompute\": \"full\"}"};
+    if (!can_run())
+        return;
+    for (int i = 0; i < 3 && !test_skip_message; i++) {
+        char *name = xprintf("alone%d", i), *config = run_settings(name, edits[i]);
+        must_pass(0, config, "");
+        for (int ranks = 1; ranks <= 4 && !test_skip_message; ranks++) {
+            char *option = xprintf("--run_dir=%s", run_path("ranks%d-%d", i, ranks));
+            must_pass(ranks, config, option);
+            free(option);
+            if (test_skip_message)
+                break;
+            char *alone = xstrdup(run_path("%s/metrics.jsonl", name)), *other = run_path("ranks%d-%d/metrics.jsonl", i, ranks);
+            check(most_off(alone, other, "tokens") == 0 && most_off(alone, other, "learnt_tokens") == 0 &&
+                  most_off(alone, other, "lr") == 0);
+            double loss = most_off(alone, other, "loss"), norm = most_off(alone, other, "grad_norm");
+            check_msg(loss < 1e-6 && norm < 1e-5, "settings %d, %d ranks: losses differ by %.2g, norms by %.2g", i, ranks, loss, norm);
+            check(ranks > 1 || run_metrics_differ(alone, other) == 0); /* one rank under mpirun is no other computation */
+            json_t *all = run_jsonl(other);
+            check((run_num(json_array_get(all, 0), "comm_wait_s") >= 0) == (ranks > 1)); /* NAN: not there */
+            json_decref(all);
+            free(alone);
+        }
+        free(name);
+        free(config);
+    }
+}
+
+static const char *const checkpoint_files[] = {"model.safetensors", "exp_avg.safetensors", "exp_avg_sq.safetensors", "trainer.json"};
+
+static void check_same_checkpoint(const char *a, const char *b)
+{
+    for (int i = 0; i < 4; i++)
+        check_msg(run_same_file(run_path("%s/%s", a, checkpoint_files[i]), run_path("%s/%s", b, checkpoint_files[i])), "%s and %s: %s", a,
+                  b, checkpoint_files[i]);
+}
+
+/* Twice the same run has the same bits; so has one that goes on from an older checkpoint. */
+static void test_same_bits(void)
+{
+    if (!can_run())
+        return;
+    for (int ranks = 2; ranks <= 3; ranks++) {
+        char *first = xprintf("first%d", ranks), *again = xprintf("again%d", ranks);
+        char *edits = xprintf("{\"batch\": {\"rows\": 5, \"micro_rows\": 1}}"), *config = run_settings(first, edits);
+        char *option = xprintf("--run_dir=%s", run_path("%s", again));
+        must_pass(ranks, config, "");
+        must_pass(ranks, config, option);
+        if (!test_skip_message) {
+            char *a = xprintf("%s/step_000012", first), *b = xprintf("%s/step_000012", again);
+            char *metrics = xstrdup(run_path("%s/metrics.jsonl", first));
+            check_int(run_metrics_differ(metrics, run_path("%s/metrics.jsonl", again)), 0);
+            check_same_checkpoint(a, b);
+            struct err e;
+            check(file_remove_tree(run_path("%s", b), &e)); /* the second run falls back to step 9 */
+            char *text;
+            check_int(run_ranks(&text, ranks, config, option), 0);
+            check_has(text, "step_000009 (step 9 of 12)");
+            check(!strstr(text, "step 9/12") && strstr(text, "step 10/12"));
+            check_int(run_metrics_differ(metrics, run_path("%s/metrics.jsonl", again)), 0);
+            check_same_checkpoint(a, b);
+            free(text);
+            free(metrics);
+            free(a);
+            free(b);
+        }
+        free(option);
+        free(edits);
+        free(config);
+        free(first);
+        free(again);
+    }
+}
+
+/* Bytes on the plan's line that begins with these words. */
+static double planned(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+    return at ? strtod(at + strlen(words), NULL) : NAN;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+enum { OWN_MEMORY = 0 };
+#else
+enum { OWN_MEMORY = 1 };
+#endif
+
+/* The plan for several ranks, made without them, is what the largest of them takes, within 2% (the middle of three tries); what ranks own gets
+ * smaller as they become more. */
+static void test_plan(void)
+{
+    struct model_config c = {.vocab = 4096,
+                             .hidden = 256,
+                             .layers = 6,
+                             .heads = 8,
+                             .headdim = 64,
+                             .groups = 2,
+                             .state = 32,
+                             .conv = 4,
+                             .chunk = 64,
+                             .eps = 1e-5,
+                             .bos = -1,
+                             .eos = -1,
+                             .pad = -1};
+    if (!can_run())
+        return;
+    free(run_settings("plan", NULL)); /* makes the folder */
+    save_config(run_path("plan-model.json"), &c);
+    run_write_tok(run_path("plan.tok"), 40, 1024, 4096, 9);
+    char *edits = xprintf("{\"model\": {\"config\": \"%s\"}, \"batch\": {\"rows\": 4, \"micro_rows\": 2}, \"phases\": [{\"name\": \"p\", "
+                          "\"seq_len\": 1024, \"steps\": 2, \"data\": [{\"path\": \"%s\"}]}]}",
+                          run_path("plan-model.json"), run_path("plan.tok"));
+    char *config = run_settings("plan", edits);
+    double optimizer = 0;
+    for (int ranks = 1; ranks <= 4 && !test_skip_message; ranks++) {
+        char *text, *option = xprintf("--plan --ranks %d", ranks);
+        check_int(run_ranks(&text, 0, config, option), 0);
+        double all = planned(text, "\n  in all "), own = planned(text, "two moments ");
+        if (ranks == 1)
+            optimizer = own;
+        check_msg(fabs(own * ranks / optimizer - 1) < 0.01, "%d ranks: %.0f bytes of moments, one rank %.0f", ranks, own, optimizer);
+        double weights = planned(text, "weights, all-gather "), gradients = planned(text, "reduce-scatter of 1 passes ");
+        if (ranks > 1)
+            check_msg(fabs(weights / (optimizer / 2 * (ranks - 1) / ranks) - 1) < 0.01, "%d ranks: %.0f bytes of weights sent", ranks,
+                      weights);
+        if (ranks == 2)
+            check(gradients == weights);
+        free(text);
+        free(option);
+        if (ranks == 1)
+            continue;
+        enum { TRIES = 3 };
+        double off[TRIES];
+        for (int k = 0; k < TRIES && !test_skip_message; k++) {
+            struct err e;
+            must_pass(ranks, config, "--resume=never");
+            if (test_skip_message)
+                break;
+            json_t *m = run_jsonl(run_path("plan/metrics.jsonl"));
+            off[k] = run_num(json_array_get(m, 1), "mem_gib") * (1 << 30) / all - 1;
+            json_decref(m);
+            must(file_remove_tree(run_path("plan"), &e));
+        }
+        if (test_skip_message)
+            break;
+        double low = fmin(off[0], off[1]), high = fmax(off[0], off[1]), middle = fmax(low, fmin(high, off[2]));
+        fprintf(stderr, "          %d ranks: %.1f MiB planned, %+.2f%% taken\n", ranks, all / 1048576, 100 * middle);
+        if (OWN_MEMORY && !strcmp(dev_backend(), "cpu"))
+            check_msg(fabs(middle) < 0.02, "%d ranks: %+.2f%%", ranks, 100 * middle);
+    }
+    free(config);
+    free(edits);
+}
+
+/* A plan for a machine and data that are not here. */
+static void test_plan_elsewhere(void)
+{
+    char *config = run_settings("elsewhere", "{\"precision\": \"bf16\", \"gradients\": \"bf16\", \"model\": {\"config\": "
+                                             "\"configs/models/mamba-codestral-7b.json\"}, \"phases\": [{\"name\": \"p\", "
+                                             "\"seq_len\": 16384, \"steps\": 2, \"data\": [{\"path\": \"/nowhere/a.tok\"}]}], "
+                                             "\"batch\": {\"rows\": 64, \"micro_rows\": 1}, \"tokenizer\": \"/nowhere/tokenizer.model\"}");
+    char *text;
+    check_int(run_ranks(&text, 0, config, "--plan --ranks 8"), 0);
+    check_has(text, "/nowhere/a.tok is not here");
+    double n = 7285403648.0;
+    check_msg(fabs(planned(text, "(bf16, vectors f32) ") / (2 * n) - 1) < 0.01, "%s", text);
+    check_msg(fabs(planned(text, "gradients (bf16, vectors f32) ") / (2 * n / 8) - 1) < 0.01, "%s", text);
+    check_msg(fabs(planned(text, "master weights, two moments ") / (12 * n / 8) - 1) < 0.01, "%s", text);
+    check_msg(fabs(planned(text, "reduce-scatter of 8 passes ") / (2 * n / 8 * 7 * 8) - 1) < 0.01, "%s", text);
+    check_msg(fabs(planned(text, "weights, all-gather ") / (2 * n / 8 * 7) - 1) < 0.01, "%s", text);
+    check_msg(planned(text, "two moments (f32) ") == 12 * n, "%s", text);
+    check(!file_exists(run_path("elsewhere")));
+    free(text);
+    free(config);
+}
+
+static int count(const char *text, const char *words)
+{
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, words)); at++)
+        n++;
+    return n;
+}
+
+/* What all ranks find wrong is said once. */
+static void test_refusals(void)
+{
+    if (!can_run())
+        return;
+    char *config = run_settings("refused", "{\"model\": {\"weights\": \"/nowhere\"}}"), *text;
+    int code = run_ranks(&text, 3, config, "");
+    if (code == NO_DEVICE) {
+        test_skip("not a GPU for every rank");
+    } else {
+        check_int(code, 1);
+        check_msg(count(text, "/nowhere") == 1, "%s", text);
+        free(text);
+        check_int(run_ranks(&text, 3, config, "--optim.lr=much"), 2);
+        check_msg(count(text, "optim.lr") == 1, "%s", text);
+        check(!file_exists(run_path("refused")));
+    }
+    free(text);
+    free(config);
+}
+
+static const struct test tests[] = {{"the same losses at any number of ranks", test_same_losses},
+                                    {"the same bits again, and after resuming", test_same_bits},
+                                    {"memory as planned", test_plan},
+                                    {"planned for elsewhere", test_plan_elsewhere},
+                                    {"what is refused is said once", test_refusals}};
+TEST_MAIN("test_zero", tests)
