@@ -126,7 +126,7 @@ int main(int argc, char **argv)
         putchar('\n');
         json_decref(v);
     } else if (ok) {
-        ok = o.plan ? trainer_plan(&s, &e) : trainer_run(&s, o.resume, &e);
+        ok = o.plan ? trainer_plan(&s, o.launch.ranks ? (int)o.launch.ranks : comm_size(), &e) : trainer_run(&s, o.resume, &e);
     }
     int code = ok ? EXIT_OK : cli_fail("train", &e);
     settings_free(&s); /* nothing is in them when they were refused */
