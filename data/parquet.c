@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const size_t MAX_ROW = (size_t)1 << 31;
 
@@ -24,7 +25,8 @@ struct parquet {
 bool parquet_is(const char *path)
 {
     char magic[4] = "";
-    FILE *f = fopen(path, "rb");
+    struct stat st;
+    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "rb") : NULL; /* nothing may be taken out of a pipe */
     bool is = f && fread(magic, 1, 4, f) == 4 && memcmp(magic, "PAR1", 4) == 0;
     if (f)
         fclose(f);

@@ -1,13 +1,15 @@
-/* data/prepare.c - the program prepare: records of text in JSONL to a .tok file of token ids and a mask of what is learnt.
+/* data/prepare.c - the program prepare: records of text in JSONL or Parquet to a .tok file of token ids and a mask of what is learnt.
  *
- * Lines are read in batches, tokenised by several threads and written in order (data/ordered.h): the output does not depend on the
+ * Records are read in batches, tokenised by several threads and written in order (data/ordered.h): the output does not depend on the
  * number of threads, and the memory is that of the batches on their way.
  */
 #include "core/cli.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "data/chat.h"
+#include "data/lengths.h"
 #include "data/ordered.h"
+#include "data/records.h"
 #include "data/show.h"
 #include "data/tokfile.h"
 #include <signal.h>
@@ -23,7 +25,7 @@ static const char *const on_bad_line_names[] = {"error", "skip", NULL};
 struct settings {
     char *tokenizer, *output, *dump_ids, *show;
     struct conf_strs input;
-    int chat, overlong, on_bad_line;
+    int chat, set, overlong, on_bad_line;
     int64_t max_tokens, threads;
 };
 #define AT(field) .at = offsetof(struct settings, field)
@@ -32,7 +34,10 @@ static const struct conf_field table[] = {
      .type = CONF_STR,
      AT(tokenizer),
      .help = "a SentencePiece model, a folder that holds one, or \"byte\"; not needed when every record has input_ids"},
-    {.key = "input", .type = CONF_STRS, AT(input), .help = "A.jsonl or A.jsonl.zst; may be repeated"},
+    {.key = "input",
+     .type = CONF_STRS,
+     AT(input),
+     .help = "a .jsonl, .jsonl.zst, .jsonl.gz or .parquet file, or a folder of them; may be repeated"},
     {.key = "output", .type = CONF_STR, AT(output), .help = "X.tok"},
     {.key = "template",
      .type = CONF_CHOICE,
@@ -40,6 +45,12 @@ static const struct conf_field table[] = {
      .choices = chat_template_names,
      .str_def = "plain",
      .help = "how records with messages are written out"},
+    {.key = "set",
+     .type = CONF_CHOICE,
+     AT(set),
+     .choices = import_set_names,
+     .str_def = "auto",
+     .help = "the published set that the input is of; auto: by its keys or columns"},
     {.key = "max_tokens", .type = CONF_INT, AT(max_tokens), .min = 0, .max = 1e12, .help = "longest document; 0: no limit"},
     {.key = "overlong",
      .type = CONF_CHOICE,
@@ -67,16 +78,15 @@ static void on_signal(int signal)
 
 enum outcome { DOCUMENT, OVERLONG, BAD };
 struct line {
-    size_t at, n; /* in the batch's text */
-    int64_t number;
-    int input; /* which file */
+    size_t at; /* in the batch's bytes */
+    struct record record;
     enum outcome outcome;
     bool cut;
     int64_t tokens; /* DOCUMENT: of it, one after the other in the batch's ids; OVERLONG: it would have */
     char *why;      /* BAD */
 };
 struct batch {
-    char *text;
+    unsigned char *bytes;
     size_t n, room;
     struct line *line;
     int64_t n_lines, line_room;
@@ -88,20 +98,12 @@ struct batch {
 };
 enum { BATCH_BYTES = 1 << 18, BAD_LINES_TOLD = 5 };
 
-/* Documents by length: exact percentiles in memory that depends on the longest document only. */
-struct lengths {
-    int64_t *count;
-    int64_t room;
-};
-
 struct job {
     const struct settings *s;
     const struct tokenizer *tok;
     int32_t vocab; /* 0: unknown */
     /* reading */
-    struct lines *lines;
-    int next_input;
-    double bytes_before, bytes; /* on disk: of the files already read; of all */
+    struct records *records;
     bool unreadable;
     /* writing */
     struct tokfile_out *out;
@@ -115,69 +117,55 @@ struct job {
 
 /* ------------------------------------------------------------------- reading */
 
-static void add_line(struct batch *b, const char *text, size_t n, int64_t number, int input)
+static void add_line(struct batch *b, const struct record *record)
 {
-    if (b->n + n > b->room) {
-        b->room = b->n + n > 2 * b->room ? b->n + n : 2 * b->room;
-        b->text = xrealloc(b->text, b->room);
+    if (b->n + record->n > b->room) {
+        b->room = b->n + record->n > 2 * b->room ? b->n + record->n : 2 * b->room;
+        b->bytes = xrealloc(b->bytes, b->room);
     }
-    memcpy(b->text + b->n, text, n);
+    memcpy(b->bytes + b->n, record->at, record->n);
     if (b->n_lines == b->line_room) {
         b->line_room = 2 * b->line_room + 64;
         b->line = xrealloc(b->line, (size_t)b->line_room * sizeof *b->line);
     }
-    b->line[b->n_lines++] = (struct line){.at = b->n, .n = n, .number = number, .input = input};
-    b->n += n;
+    b->line[b->n_lines++] = (struct line){.at = b->n, .record = *record};
+    b->n += record->n;
 }
 
-static bool is_blank(const char *text, size_t n)
-{
-    return strspn(text, " \t\r") == n;
-}
-
-/* A batch of lines, across files. An error ends the stream; it is told when the lines before it are written. */
+/* A batch of records, across files. An error ends the stream; it is told when the records before it are written. */
 static bool read_batch(void *context, void *item)
 {
     struct job *j = context;
     struct batch *b = item;
+    struct record record;
+    int got = 1;
     b->n = 0;
     b->n_lines = 0;
     b->err.msg[0] = '\0';
-    while (b->n < BATCH_BYTES && !j->unreadable) {
-        if (!j->lines) {
-            if (j->next_input == j->s->input.n)
-                break;
-            if (!lines_open(&j->lines, j->s->input.at[j->next_input++], &b->err)) {
-                j->unreadable = true;
-                break;
-            }
-        }
-        char *text;
-        size_t n;
-        int got = lines_next(j->lines, &text, &n, &b->err);
-        if (got == 1 && !is_blank(text, n))
-            add_line(b, text, n, lines_number(j->lines), j->next_input - 1);
-        if (got == 1)
-            continue;
-        j->unreadable = got < 0;
-        lines_close(j->lines);
-        j->lines = NULL;
-        j->bytes_before += (double)file_size(j->s->input.at[j->next_input - 1]);
-    }
-    b->at = j->bytes_before + (j->lines ? lines_progress(j->lines) * (double)file_size(j->s->input.at[j->next_input - 1]) : 0);
+    while (b->n < BATCH_BYTES && !j->unreadable && (got = records_next(j->records, &record, &b->err)) == 1)
+        add_line(b, &record);
+    j->unreadable = j->unreadable || got < 0;
+    b->at = records_tell(j->records);
     return b->n_lines > 0 || b->err.msg[0];
 }
 
 /* ------------------------------------------------------------------- working */
 
-/* The text of the line to d; false: why not. */
-static bool line_document(const struct job *j, const struct batch *b, const struct line *l, struct document *d, struct err *e)
+/* The record to d; false: why not. */
+static bool line_document(const struct job *j, const struct batch *b, struct line *l, struct document *d, struct err *e)
 {
-    char *where = xprintf("%s:%lld", j->s->input.at[l->input], (long long)l->number);
-    json_t *record = json_parse(b->text + l->at, l->n, where, e);
-    bool ok = record && (chat_document(d, record, j->tok, (enum chat_template)j->s->chat, j->vocab, e) || err_in(e, "%s", where));
+    enum import_set set;
+    l->record.at = b->bytes + l->at;
+    json_t *raw = records_parse(j->records, &l->record, &set, e), *record = NULL;
+    bool ok =
+        raw && (record = import_record(set, raw, NULL, e)) && chat_document(d, record, j->tok, (enum chat_template)j->s->chat, j->vocab, e);
+    if (raw && !ok) {
+        char *where = records_where(j->records, &l->record);
+        err_in(e, "%s", where);
+        free(where);
+    }
     json_decref(record);
-    free(where);
+    json_decref(raw);
     return ok;
 }
 
@@ -220,28 +208,6 @@ static void work_batch(void *context, void *item)
 
 /* ------------------------------------------------------------------- writing */
 
-static void count_length(struct lengths *l, int64_t n)
-{
-    if (n >= l->room) {
-        int64_t room = 2 * n + 1024;
-        l->count = xrealloc(l->count, (size_t)room * sizeof *l->count);
-        memset(l->count + l->room, 0, (size_t)(room - l->room) * sizeof *l->count);
-        l->room = room;
-    }
-    l->count[n]++;
-}
-
-/* The smallest length that at least share of the documents do not exceed. */
-static int64_t length_at(const struct lengths *l, int64_t docs, double share)
-{
-    int64_t n = 0, seen = l->count[0];
-    while (n + 1 < l->room && (double)seen < share * (double)docs)
-        seen += l->count[++n];
-    while (l->count[n] == 0 && n + 1 < l->room) /* share 0: the shortest */
-        n++;
-    return n;
-}
-
 static bool dump_document(struct job *j, const int32_t *ids, const uint8_t *learnt, int64_t n)
 {
     json_t *input_ids = json_array(), *labels = json_array();
@@ -265,13 +231,14 @@ static bool write_document(struct job *j, const int32_t *ids, const uint8_t *lea
     j->learnt += targets;
     j->unlearnt += targets == 0;
     j->cut += l->cut;
-    count_length(&j->lengths, l->tokens);
+    lengths_add(&j->lengths, l->tokens);
     return tokfile_out_add(j->out, ids, learnt, l->tokens, &j->err) && (!j->dump || dump_document(j, ids, learnt, l->tokens));
 }
 
 /* False: the line ends the run, and err says why. */
 static bool write_line(struct job *j, const struct batch *b, const struct line *l, int64_t at)
 {
+    char *where;
     switch (l->outcome) {
     case DOCUMENT:
         return write_document(j, b->ids.at + at, b->learnt + at, l);
@@ -279,9 +246,11 @@ static bool write_line(struct job *j, const struct batch *b, const struct line *
         j->overlong++;
         if (j->s->overlong == OVERLONG_DROP)
             return true;
-        return err_set(&j->err,
-                       "%s:%lld: the document has %lld tokens, more than --max-tokens %lld; raise it, or --overlong drop or truncate",
-                       j->s->input.at[l->input], (long long)l->number, (long long)l->tokens, (long long)j->s->max_tokens);
+        where = records_where(j->records, &l->record);
+        err_set(&j->err, "%s: the document has %lld tokens, more than --max-tokens %lld; raise it, or --overlong drop or truncate", where,
+                (long long)l->tokens, (long long)j->s->max_tokens);
+        free(where);
+        return false;
     case BAD:
         j->bad++;
         if (j->s->on_bad_line == BAD_ERROR)
@@ -328,9 +297,8 @@ static void report(const struct job *j, const char *digest)
     const struct lengths *l = &j->lengths;
     log_line("prepare: %s: %lld documents, %lld tokens, %lld learnt (%.1f%%)", j->s->output, (long long)j->docs, (long long)j->tokens,
              (long long)j->learnt, 100.0 * (double)j->learnt / (double)j->tokens);
-    log_line("prepare: tokens a document: shortest %lld, half up to %lld, 90%% %lld, 99%% %lld, longest %lld",
-             (long long)length_at(l, j->docs, 0), (long long)length_at(l, j->docs, 0.5), (long long)length_at(l, j->docs, 0.9),
-             (long long)length_at(l, j->docs, 0.99), (long long)length_at(l, j->docs, 1));
+    log_line("prepare: tokens a document: shortest %lld, half up to %lld, 90%% %lld, 99%% %lld, longest %lld", (long long)lengths_at(l, 0),
+             (long long)lengths_at(l, 0.5), (long long)lengths_at(l, 0.9), (long long)lengths_at(l, 0.99), (long long)lengths_at(l, 1));
     if (j->overlong)
         log_line("prepare: dropped %lld documents of more than %lld tokens", (long long)j->overlong, (long long)j->s->max_tokens);
     if (j->cut)
@@ -360,21 +328,19 @@ static bool run(struct job *j, int threads)
     void **items = xcalloc((size_t)n_items, sizeof *items);
     for (int i = 0; i < n_items; i++)
         items[i] = &batch[i];
-    progress_start(&j->progress, "prepare", "bytes", j->bytes);
+    progress_start(&j->progress, "prepare", "bytes", records_size(j->records));
     struct ordered o = {j, read_batch, work_batch, write_batch, items, n_items, threads};
     ordered_run(&o);
     for (int i = 0; i < n_items; i++) {
         for (int64_t k = 0; k < batch[i].n_lines; k++)
             free(batch[i].line[k].why);
-        free(batch[i].text);
+        free(batch[i].bytes);
         free(batch[i].line);
         ids_free(&batch[i].ids);
         free(batch[i].learnt);
     }
     free(batch);
     free(items);
-    if (j->lines)
-        lines_close(j->lines);
     return !j->failed && (j->docs > 0 || no_documents(j, &j->err));
 }
 
@@ -382,14 +348,13 @@ static bool prepare(const struct settings *s, struct err *e)
 {
     struct job j = {.s = s};
     struct tokenizer *tok = NULL;
-    for (int64_t i = 0; i < s->input.n; i++) {
-        int64_t size = file_size(s->input.at[i]);
-        if (size < 0)
-            return err_set(e, "%s: there is no such file; give --input an existing .jsonl or .jsonl.zst", s->input.at[i]);
-        j.bytes += (double)size;
-    }
-    if (s->tokenizer && !tokenizer_open(&tok, s->tokenizer, e))
+    struct records_from from = {.path = s->input.at, .n_path = s->input.n, .set = (enum import_set)s->set};
+    if (!records_open(&j.records, &from, e))
         return false;
+    if (s->tokenizer && !tokenizer_open(&tok, s->tokenizer, e)) {
+        records_close(j.records);
+        return false;
+    }
     j.tok = tok;
     j.vocab = tok ? tokenizer_vocab(tok) : 0;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -402,7 +367,7 @@ static bool prepare(const struct settings *s, struct err *e)
         *e = j.err;
     }
     if (ok)
-        progress_end(&j.progress, j.bytes, NULL);
+        progress_end(&j.progress, records_size(j.records), NULL);
     if (ok && j.dump) {
         ok = file_out_commit(j.dump, e);
         j.dump = NULL;
@@ -417,7 +382,8 @@ static bool prepare(const struct settings *s, struct err *e)
         tokfile_out_abort(j.out);
     file_out_abort(j.dump);
     tokenizer_close(tok);
-    free(j.lengths.count);
+    lengths_free(&j.lengths);
+    records_close(j.records);
     return ok;
 }
 
@@ -455,9 +421,10 @@ int main(int argc, char **argv)
     int64_t n_shown = 0;
     cli_options_words(
         &s, table, argc, argv,
-        "prepare --tokenizer FILE --input A.jsonl [--input B.jsonl ...] --output X.tok\n"
+        "prepare --tokenizer FILE --input A.jsonl|FOLDER [--input B.parquet ...] --output X.tok\n"
         "prepare --show X.tok N [--tokenizer FILE]\n"
-        "Tokenises records {\"text\"}, {\"prompt\",\"completion\"}, {\"messages\"} or {\"input_ids\",\"labels\"}, one a line.",
+        "Tokenises records {\"text\"}, {\"prompt\",\"completion\"}, {\"messages\"} or {\"input_ids\",\"labels\"}, one a line of\n"
+        "JSONL or a row of Parquet, and those of OpenCodeReasoning, OpenThoughts2 and OpenMathReasoning, which are told by their columns.",
         words, &n_words);
     if (!check_usage(&s, n_words, words, &n_shown, &e))
         cli_usage(argv[0], &e);

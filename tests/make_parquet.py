@@ -67,3 +67,53 @@ with open(to / "rows.jsonl", "w", encoding="utf-8") as f:
     for r in rows:
         r["code"] = r["code"].decode()
         f.write(json.dumps(r, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+# The published sets in miniature, as a hub download leaves them: made-up rows in their columns. tests/test_import.c and test_select.c read them.
+def write_set(path, names, of, n, **types):
+    path = to / "sets" / path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
+    pq.write_table(pa.Table.from_pylist([of(i) for i in range(n)], schema), path, store_schema=False)
+
+
+def thought(i, answer):
+    return "<think>\n" + " ".join(words[: 3 + i % 9]) + f"\n</think>\n\n{answer}"
+
+
+code_columns = "id input output source license dataset split difficulty solution".split()
+
+
+def code_row(i, statement=True):
+    solution = f"```python\nprint(int(input()) + {i})\n```"
+    return {"id": f"{i:032x}", "input": f"Read a number and print it plus {i}." if statement else "-", "output": thought(i, solution),
+            "source": ["codeforces", "aizu"][i % 2], "license": "mit", "dataset": "taco" if not statement else "-",
+            "split": "train" if not statement else "-", "difficulty": "EASY", "solution": solution, "index": str(i)}
+
+
+write_set("code/split_0/train-00000-of-00002.parquet", code_columns, code_row, 12)
+write_set("code/split_0/train-00001-of-00002.parquet", code_columns, lambda i: code_row(10 + i), 8)  # ids 10 and 11 are there twice
+write_set("code/split_1/train-00000-of-00001.parquet", code_columns + ["index"], lambda i: code_row(100 + i, False), 5)
+
+
+def thoughts_row(i):
+    answer = thought(i, f"It is \\boxed{{{2 * i}}}." if i % 3 else f"It is {2 * i}.")
+    user = f"What is twice {i}?" if i % 4 else f"两倍的 {i} 是多少？请一步一步地思考，并给出最后的答案。"
+    turns = None if i == 9 else [] if i == 10 else [{"from": ["user", "human"][i % 2], "value": user}, {"from": ["assistant", "gpt"][i % 2], "value": None if i == 11 else answer}]
+    return {"conversations": turns, "question": user, "source": None if i % 5 == 0 else "made up", "id": i}
+
+
+write_set("thoughts/data/train-00000-of-00001.parquet", ["conversations", "question", "source", "id"], thoughts_row, 24,
+          conversations=pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())])), id=pa.int64())
+math_columns = "expected_answer problem_type problem_source generation_model pass_rate_72b_tir problem generated_solution inference_mode used_in_kaggle".split()
+
+
+def math_row(i, mode="cot"):
+    return {"expected_answer": str(3 * i), "problem_type": ["has_answer_extracted", "no_answer_extracted"][i % 5 == 4], "problem_source": "made up",
+            "generation_model": "nobody", "pass_rate_72b_tir": ["n/a", "0.125", "0.5", "1.0"][i % 4], "problem": f"Compute $3 \\cdot {i}$.",
+            "generated_solution": thought(i, f"\\boxed{{{3 * i + (i % 7 == 6)}}}"), "inference_mode": mode, "used_in_kaggle": i % 2 == 0}
+
+
+write_set("math/data/cot-00000-of-00001.parquet", math_columns, math_row, 30, used_in_kaggle=pa.bool_())
+write_set("math/data/tir-00000-of-00001.parquet", math_columns, lambda i: math_row(i, "tir"), 4, used_in_kaggle=pa.bool_())
+(to / "sets" / "math" / "README.md").write_text("A file that lies beside the data and is none.\n")
