@@ -21,7 +21,7 @@ MPI      ?= ompi-c
 MPI_CFLAGS := $(shell pkg-config --cflags $(MPI))
 MPI_LIBS := $(shell pkg-config --libs $(MPI))
 CPPFLAGS += $(MPI_CFLAGS)
-LDLIBS_ALL = -Wl,--as-needed $(MPI_LIBS) -ljansson -lsentencepiece -lzstd -lz -lsnappy -lcrypto -lstdc++ -lm -lpthread
+LDLIBS_ALL = -Wl,--as-needed $(MPI_LIBS) -ljansson -lsentencepiece -lzstd -lz -lsnappy -lcrypto -lseccomp -lmpc -lmpfr -lgmp -lstdc++ -lm -lpthread
 
 C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c model/*.c train/*.c infer/*.c kernels/*.c))
 CXX_SRC  = $(wildcard data/*.cc)
@@ -53,6 +53,7 @@ $(BUILD)/obj/%.c.o: %.c
 $(BUILD)/obj/%.cc.o: %.cc
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 -fopenmp -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+$(BUILD)/obj/infer/code_python.c.o: infer/code_values.py infer/code_call.py infer/code_check.py
 $(BUILD)/obj/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCCFLAGS) -I. -MMD -MP -c $< -o $@

@@ -6,6 +6,9 @@
 
 struct settings {
     char *task, *truth, *answers, *output, *html;
+    bool unsafe;
+    int64_t jobs;
+    double cpu_seconds;
 };
 static const struct conf_field table[] = {
     {.key = "task",
@@ -21,6 +24,22 @@ static const struct conf_field table[] = {
     {.key = "answers", .type = CONF_STR, .at = offsetof(struct settings, answers), .required = true, .help = "what generate wrote"},
     {.key = "output", .type = CONF_STR, .at = offsetof(struct settings, output), .required = true, .help = "SCORE.json"},
     {.key = "html", .type = CONF_STR, .at = offsetof(struct settings, html), .help = "also a page for people"},
+    {.key = "unsafe",
+     .type = CONF_BOOL,
+     .at = offsetof(struct settings, unsafe),
+     .help = "run the programs in answers without a sandbox, where none can be made: they can read your files"},
+    {.key = "jobs",
+     .type = CONF_INT,
+     .at = offsetof(struct settings, jobs),
+     .min = 0,
+     .max = 4096,
+     .help = "programs run at once; 0: one per core"},
+    {.key = "cpu_seconds",
+     .type = CONF_FLOAT,
+     .at = offsetof(struct settings, cpu_seconds),
+     .min = 0,
+     .max = 86400,
+     .help = "CPU time that a program may take; 0: the task's own limit"},
     {0}};
 
 static void say(const json_t *score)
@@ -54,7 +73,8 @@ int main(int argc, char **argv)
     cli_options(&s, table, argc, argv, about);
     struct err e;
     const struct task *task = task_find(s.task, &e);
-    json_t *score = task ? scoring_run(task, s.truth, s.answers, &e) : NULL;
+    struct scoring_options o = {.code = {.unsafe = s.unsafe, .jobs = (int)s.jobs, .cpu_s = s.cpu_seconds}};
+    json_t *score = task ? scoring_run(task, s.truth, s.answers, &o, &e) : NULL;
     bool ok = score && json_write_path(s.output, score, &e) && (!s.html || scoring_page(s.html, score, s.answers, &e));
     if (ok)
         say(score);

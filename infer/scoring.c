@@ -99,10 +99,7 @@ static bool read_answer(void *ctx, json_t *record, int64_t line, struct err *e)
     if (!insert_sample(p, number, line, &sample, e))
         return false;
     s->task->judge(&sample->v, p->record, p->key, text, cut);
-    p->correct += sample->v.correct;
-    s->correct += sample->v.correct;
     s->truncated += cut;
-    s->no_answer += !sample->v.extracted;
     s->samples++;
     s->most = p->n > s->most ? p->n : s->most;
     return true;
@@ -201,6 +198,32 @@ static json_t *verdicts_of(const struct scoring *s)
     return list;
 }
 
+/* Programs are found when the answers are read, and run here, all together. */
+static bool run_programs(struct scoring *s, const struct scoring_options *o, struct err *e)
+{
+    struct code_job *job = xcalloc((size_t)s->samples + 1, sizeof(*job));
+    int64_t n = 0;
+    for (int64_t i = 0; i < s->n; i++)
+        for (int64_t j = 0; j < s->problem[i].n; j++)
+            if (s->problem[i].sample[j].v.extracted)
+                job[n++] = (struct code_job){.truth = s->problem[i].record, .v = &s->problem[i].sample[j].v};
+    bool ok = n == 0 || code_judge(job, n, s->task->tests, &o->code, e);
+    free(job);
+    return ok;
+}
+
+static void count(struct scoring *s)
+{
+    for (int64_t i = 0; i < s->n; i++) {
+        struct problem *p = &s->problem[i];
+        for (int64_t j = 0; j < p->n; j++) {
+            p->correct += p->sample[j].v.correct;
+            s->no_answer += !p->sample[j].v.extracted;
+        }
+        s->correct += p->correct;
+    }
+}
+
 static json_t *score_json(const struct scoring *s, struct err *e)
 {
     char hex[HASH_XXH3_HEX];
@@ -220,13 +243,15 @@ static json_t *score_json(const struct scoring *s, struct err *e)
     return score;
 }
 
-json_t *scoring_run(const struct task *task, const char *truth, const char *answers, struct err *e)
+json_t *scoring_run(const struct task *task, const char *truth, const char *answers, const struct scoring_options *o, struct err *e)
 {
     struct scoring s = {.task = task, .truth_path = truth, .answers_path = answers, .index = json_object()};
     json_t *score = NULL;
     if (json_each_line(truth, read_truth, &s, e) && (s.n || err_set(e, "%s: holds no problem", truth)) &&
-        json_each_line(answers, read_answer, &s, e))
+        json_each_line(answers, read_answer, &s, e) && (!task->tests || run_programs(&s, o, e))) {
+        count(&s);
         score = score_json(&s, e);
+    }
     for (int64_t i = 0; i < s.n; i++) {
         struct problem *p = &s.problem[i];
         for (int64_t j = 0; j < p->n; j++)

@@ -1,10 +1,15 @@
 /* infer/scoring.h - a truth file and an answers file under a task: verdicts, counts, metrics. The SCORE document is built here. */
 #ifndef INFER_SCORING_H
 #define INFER_SCORING_H
+#include "infer/code.h"
 #include "infer/task.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+struct scoring_options {
+    struct code_options code; /* how tasks with programs run them */
+};
 
 /* The SCORE document:
  *   {"task", "truth", "answers", "answers_xxh3",
@@ -13,8 +18,9 @@ extern "C" {
  *    "verdicts": [{"id", "sample", "correct", "extracted", "why", "gold"}]}
  * Every problem counts with as many samples as the most that any problem has: one that is missing from the answers is wrong, and has a
  * verdict that says so. Verdicts are in the order of truth, then of the sample number. An id is a string or an integer (5 and "5" are the
- * same); in truth it may be left out and is then the line number, from 1. NULL: bad input. The caller json_decref()s. */
-json_t *scoring_run(const struct task *task, const char *truth, const char *answers, struct err *e);
+ * same); in truth it may be left out and is then the line number, from 1. NULL: bad input, or programs that cannot be run here. The caller
+ * json_decref()s. */
+json_t *scoring_run(const struct task *task, const char *truth, const char *answers, const struct scoring_options *o, struct err *e);
 
 /* The page of score --html. */
 bool scoring_page(const char *path, const json_t *score, const char *answers, struct err *e);

@@ -10,10 +10,10 @@ extern "C" {
 #endif
 
 struct verdict {
-    bool correct;
-    char *extracted; /* the answer as the model wrote it; NULL: none was found */
-    char *key;       /* equal answers have equal keys (the vote of maj@k); NULL: none, or the task has no votes */
-    char *why;       /* one line for a person */
+    bool correct, timed_out; /* timed_out: a program that used up its time */
+    char *extracted;         /* the answer as the model wrote it; NULL: none was found */
+    char *key;               /* equal answers have equal keys (the vote of maj@k); NULL: none, or the task has no votes */
+    char *why;               /* one line for a person */
 };
 static inline void verdict_free(struct verdict *v)
 {
@@ -34,6 +34,7 @@ struct sampling {
         .samples = (n), .max_new_tokens = 65536, .temperature = 0.8, .top_p = 0.95, .repetition_penalty = 1.1                              \
     }
 
+struct code_tests; /* infer/code.h */
 struct task {
     const char *name, *about;
     struct sampling sampling;
@@ -46,8 +47,11 @@ struct task {
     void (*judge)(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut);
     /* The same by the rules of the paper's released scoring script, holes and all (score --judge paper). NULL: the task has none. */
     void (*judge_paper)(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut);
+    /* For a task whose answers are programs: judge() only finds them (extracted), and the tests that this reads decide (infer/code.h). */
+    bool (*tests)(struct code_tests *t, const json_t *truth, struct err *e);
 };
 extern const struct task task_arithmetic, task_gsm8k;
+extern const struct task task_humaneval, task_humanevalplus, task_mbppplus, task_livecodebench;
 
 extern const struct task *const tasks[]; /* ended by NULL */
 /* NULL, and e lists those that there are. */

@@ -4,9 +4,7 @@
 #include <string.h>
 
 const struct task *const tasks[] = {
-    &task_arithmetic,
-    &task_gsm8k,
-    NULL,
+    &task_arithmetic, &task_gsm8k, &task_humaneval, &task_humanevalplus, &task_mbppplus, &task_livecodebench, NULL,
 };
 
 const struct task *task_find(const char *name, struct err *e)

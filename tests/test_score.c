@@ -266,7 +266,7 @@ static json_t *run(const char *task, const char *truth, const char *answers, str
     write_file(truth_path, truth);
     write_file(answers_path, answers);
     e->msg[0] = 0;
-    json_t *score = scoring_run(task_find(task, e), truth_path, answers_path, e);
+    json_t *score = scoring_run(task_find(task, e), truth_path, answers_path, &(struct scoring_options){0}, e);
     return score;
 }
 
@@ -373,7 +373,7 @@ static void wrong_files(void)
     struct err e = {""};
     check(!task_find("aime99", &e));
     check_has(e.msg, "arithmetic, gsm8k");
-    check(!scoring_run(&task_gsm8k, "/tmp/there is no such file", answers_path, &e));
+    check(!scoring_run(&task_gsm8k, "/tmp/there is no such file", answers_path, &(struct scoring_options){0}, &e));
 }
 
 /* Text made to be slow: none of it may take long. */
