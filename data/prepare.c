@@ -77,26 +77,21 @@ static void on_signal(int signal)
 }
 
 enum outcome { DOCUMENT, OVERLONG, BAD };
-struct line {
-    size_t at; /* in the batch's bytes */
-    struct record record;
+struct line { /* what became of a record */
     enum outcome outcome;
     bool cut;
     int64_t tokens; /* DOCUMENT: of it, one after the other in the batch's ids; OVERLONG: it would have */
     char *why;      /* BAD */
 };
 struct batch {
-    unsigned char *bytes;
-    size_t n, room;
-    struct line *line;
-    int64_t n_lines, line_room;
+    struct records_batch in;
+    struct line *line; /* [in.n] */
+    int64_t line_room;
     struct ids ids; /* of all documents */
     uint8_t *learnt;
     int64_t learnt_room;
-    double at;      /* bytes on disk read so far, for the progress line */
-    struct err err; /* msg set: the input could not be read on after these lines */
 };
-enum { BATCH_BYTES = 1 << 18, BAD_LINES_TOLD = 5 };
+enum { BAD_LINES_TOLD = 5 };
 
 struct job {
     const struct settings *s;
@@ -104,7 +99,6 @@ struct job {
     int32_t vocab; /* 0: unknown */
     /* reading */
     struct records *records;
-    bool unreadable;
     /* writing */
     struct tokfile_out *out;
     struct file_out *dump;
@@ -117,50 +111,32 @@ struct job {
 
 /* ------------------------------------------------------------------- reading */
 
-static void add_line(struct batch *b, const struct record *record)
-{
-    if (b->n + record->n > b->room) {
-        b->room = b->n + record->n > 2 * b->room ? b->n + record->n : 2 * b->room;
-        b->bytes = xrealloc(b->bytes, b->room);
-    }
-    memcpy(b->bytes + b->n, record->at, record->n);
-    if (b->n_lines == b->line_room) {
-        b->line_room = 2 * b->line_room + 64;
-        b->line = xrealloc(b->line, (size_t)b->line_room * sizeof *b->line);
-    }
-    b->line[b->n_lines++] = (struct line){.at = b->n, .record = *record};
-    b->n += record->n;
-}
-
-/* A batch of records, across files. An error ends the stream; it is told when the records before it are written. */
 static bool read_batch(void *context, void *item)
 {
-    struct job *j = context;
+    const struct job *j = context;
     struct batch *b = item;
-    struct record record;
-    int got = 1;
-    b->n = 0;
-    b->n_lines = 0;
-    b->err.msg[0] = '\0';
-    while (b->n < BATCH_BYTES && !j->unreadable && (got = records_next(j->records, &record, &b->err)) == 1)
-        add_line(b, &record);
-    j->unreadable = j->unreadable || got < 0;
-    b->at = records_tell(j->records);
-    return b->n_lines > 0 || b->err.msg[0];
+    if (!records_batch_next(j->records, &b->in))
+        return false;
+    if (b->line_room < b->in.n) {
+        b->line_room = 2 * b->in.n;
+        b->line = xrealloc(b->line, (size_t)b->line_room * sizeof *b->line);
+    }
+    if (b->in.n > 0)
+        memset(b->line, 0, (size_t)b->in.n * sizeof *b->line);
+    return true;
 }
 
 /* ------------------------------------------------------------------- working */
 
 /* The record to d; false: why not. */
-static bool line_document(const struct job *j, const struct batch *b, struct line *l, struct document *d, struct err *e)
+static bool record_document(const struct job *j, const struct record *from, struct document *d, struct err *e)
 {
     enum import_set set;
-    l->record.at = b->bytes + l->at;
-    json_t *raw = records_parse(j->records, &l->record, &set, e), *record = NULL;
+    json_t *raw = records_parse(j->records, from, &set, e), *record = NULL;
     bool ok =
         raw && (record = import_record(set, raw, NULL, e)) && chat_document(d, record, j->tok, (enum chat_template)j->s->chat, j->vocab, e);
     if (raw && !ok) {
-        char *where = records_where(j->records, &l->record);
+        char *where = records_where(j->records, from);
         err_in(e, "%s", where);
         free(where);
     }
@@ -186,8 +162,8 @@ static void work_batch(void *context, void *item)
     struct document d = {0};
     struct err e;
     b->ids.n = 0;
-    for (struct line *l = b->line; l < b->line + b->n_lines; l++) {
-        if (!line_document(j, b, l, &d, &e)) {
+    for (struct line *l = b->line; l < b->line + b->in.n; l++) {
+        if (!record_document(j, &b->in.record[l - b->line], &d, &e)) {
             l->outcome = BAD;
             l->why = xstrdup(e.msg);
             continue;
@@ -246,7 +222,7 @@ static bool write_line(struct job *j, const struct batch *b, const struct line *
         j->overlong++;
         if (j->s->overlong == OVERLONG_DROP)
             return true;
-        where = records_where(j->records, &l->record);
+        where = records_where(j->records, &b->in.record[l - b->line]);
         err_set(&j->err, "%s: the document has %lld tokens, more than --max-tokens %lld; raise it, or --overlong drop or truncate", where,
                 (long long)l->tokens, (long long)j->s->max_tokens);
         free(where);
@@ -267,15 +243,15 @@ static bool write_batch(void *context, void *item)
     struct job *j = context;
     struct batch *b = item;
     int64_t at = 0;
-    for (struct line *l = b->line; l < b->line + b->n_lines; l++) {
+    for (struct line *l = b->line; l < b->line + b->in.n; l++) {
         if (!j->failed)
             j->failed = !write_line(j, b, l, at);
         at += l->outcome == DOCUMENT ? l->tokens : 0;
         free(l->why);
         l->why = NULL;
     }
-    if (!j->failed && b->err.msg[0]) {
-        j->err = b->err;
+    if (!j->failed && b->in.err.msg[0]) {
+        j->err = b->in.err;
         j->failed = true;
     }
     if (!j->failed && interrupted)
@@ -286,7 +262,7 @@ static bool write_batch(void *context, void *item)
     double seconds = log_now() - j->progress.t0;
     snprintf(extra, sizeof extra, "%lld documents, %.3g M tokens, %.3g M/s", (long long)j->docs, (double)j->tokens / 1e6,
              seconds > 0 ? (double)j->tokens / 1e6 / seconds : 0);
-    progress_update(&j->progress, b->at, extra);
+    progress_update(&j->progress, b->in.tell, extra);
     return true;
 }
 
@@ -332,9 +308,9 @@ static bool run(struct job *j, int threads)
     struct ordered o = {j, read_batch, work_batch, write_batch, items, n_items, threads};
     ordered_run(&o);
     for (int i = 0; i < n_items; i++) {
-        for (int64_t k = 0; k < batch[i].n_lines; k++)
+        for (int64_t k = 0; batch[i].line && k < batch[i].in.n; k++)
             free(batch[i].line[k].why);
-        free(batch[i].bytes);
+        records_batch_free(&batch[i].in);
         free(batch[i].line);
         ids_free(&batch[i].ids);
         free(batch[i].learnt);

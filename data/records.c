@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLDERS_DEEP = 16 };
+enum { FOLDERS_DEEP = 16, BATCH_BYTES = 1 << 18 };
 
 struct source {
     char *path;
@@ -24,6 +24,8 @@ struct records {
     struct lines *lines;
     struct parquet *rows;
     struct packed row;
+    int64_t batched; /* records handed out in batches */
+    bool broken;     /* an error ended the stream */
 };
 
 /* ------------------------------------------------------------------- which files */
@@ -270,6 +272,44 @@ int records_next(struct records *r, struct record *out, struct err *e)
         r->before += s->bytes;
     }
     return 0;
+}
+
+/* The bytes of the records move while they are gathered, so that each record's place is an offset until all are there. */
+bool records_batch_next(struct records *r, struct records_batch *b)
+{
+    struct record record;
+    int got = 1;
+    b->n = 0;
+    b->n_bytes = 0;
+    b->first = r->batched;
+    b->err.msg[0] = '\0';
+    while (b->n_bytes < BATCH_BYTES && !r->broken && (got = records_next(r, &record, &b->err)) == 1) {
+        if (record.n > b->room - b->n_bytes) {
+            b->room = b->n_bytes + record.n > 2 * b->room ? b->n_bytes + record.n : 2 * b->room;
+            b->bytes = xrealloc(b->bytes, b->room);
+        }
+        if (b->n == b->record_room)
+            b->record = xrealloc(b->record, (size_t)(b->record_room = 2 * b->record_room + 64) * sizeof *b->record);
+        memcpy(b->bytes + b->n_bytes, record.at, record.n);
+        b->n_bytes += record.n;
+        b->record[b->n++] = record;
+    }
+    const unsigned char *at = b->bytes;
+    for (int64_t i = 0; i < b->n; i++) {
+        b->record[i].at = at;
+        at += b->record[i].n;
+    }
+    r->broken = r->broken || got < 0;
+    r->batched += b->n;
+    b->tell = records_tell(r);
+    return b->n > 0 || b->err.msg[0];
+}
+
+void records_batch_free(struct records_batch *b)
+{
+    free(b->record);
+    free(b->bytes);
+    *b = (struct records_batch){0};
 }
 
 char *records_where(const struct records *r, const struct record *record)

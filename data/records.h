@@ -38,6 +38,21 @@ double records_tell(const struct records *r);
 
 /* 1: a record, whose bytes stay until the next call; 0: the end; -1: the file cannot be read on. Blank lines are no records. */
 int records_next(struct records *r, struct record *out, struct err *e);
+
+/* Several records in memory of their own: what one thread hands to another (data/ordered.h). Zero it before the first use. */
+struct records_batch {
+    struct record *record; /* [n] */
+    int64_t n, first;      /* first: how many records of the stream stand before it */
+    double tell;           /* records_tell() after it */
+    struct err err;        /* a message: the stream could not be read on after these */
+    unsigned char *bytes;
+    size_t n_bytes, room;
+    int64_t record_room;
+};
+/* The next ones, some hundred kilobytes or one record that is larger. False: there are none, nor an error to tell. */
+bool records_batch_next(struct records *r, struct records_batch *b);
+void records_batch_free(struct records_batch *b);
+
 /* From any thread: the record as JSON (at may be a copy of the bytes). NULL: the line is no JSON, or a text of the row not UTF-8; e says where.
  * *set (may be NULL) is the set it is to be imported as. */
 json_t *records_parse(const struct records *r, const struct record *record, enum import_set *set, struct err *e);
