@@ -20,16 +20,21 @@ const char *answer_after_think(const char *text)
     return end ? end + strlen("</think>") : NULL;
 }
 
-/* The content of the last closed box. One pass with a stack of open braces, so that a text full of boxes never closed costs no more. */
-char *answer_box(const char *text, bool *opened)
+/* A closed box: \boxed at begin, its content from from to the brace at to. */
+struct box {
+    const char *begin, *from, *to;
+};
+
+/* All closed boxes, as they close. One pass with a stack of open braces, so that a text full of boxes never closed costs no more. */
+static struct box *boxes(const char *text, size_t *n, bool *opened)
 {
     struct open {
-        const char *at;
-        bool box;
+        const char *at, *box; /* box: the command that the brace belongs to */
     } *stack = xmalloc((strlen(text) + 1) * sizeof(*stack));
+    struct box *list = NULL;
     size_t depth = 0;
-    const char *from = NULL, *to = NULL;
-    bool box = false; /* the brace that comes next opens a box */
+    const char *box = NULL; /* the brace that comes next opens a box */
+    *n = 0;
     *opened = false;
     for (const char *p = text; *p; p++) {
         if (*p == '{') {
@@ -37,22 +42,86 @@ char *answer_box(const char *text, bool *opened)
             *opened = *opened || box;
         } else if (*p == '}' && depth) {
             struct open o = stack[--depth];
-            if (o.box && (!from || o.at > from)) {
-                from = o.at;
-                to = p;
+            if (o.box) {
+                if ((*n & (*n - 1)) == 0)
+                    list = xrealloc(list, (*n ? 2 * *n : 1) * sizeof(*list));
+                list[(*n)++] = (struct box){o.box, o.at, p};
             }
         } else if (*p == '\\') {
-            size_t n = strncmp(p, "\\boxed", 6) == 0 ? 6 : strncmp(p, "\\fbox", 5) == 0 ? 5 : p[1] ? 2 : 1;
-            box = n > 2;
-            p += n - 1;
+            size_t k = strncmp(p, "\\boxed", 6) == 0 ? 6 : strncmp(p, "\\fbox", 5) == 0 ? 5 : p[1] ? 2 : 1;
+            box = k > 2 ? p : NULL;
+            p += k - 1;
             continue;
         } else if (*p == ' ') {
             continue;
         }
-        box = false;
+        box = NULL;
     }
     free(stack);
-    return from ? xprintf("%.*s", (int)(to - from), from) : NULL;
+    return list;
+}
+
+/* The box that begins last. */
+static const struct box *last_box(const struct box *list, size_t n)
+{
+    const struct box *last = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!last || list[i].from > last->from)
+            last = &list[i];
+    return last;
+}
+
+char *answer_box(const char *text, bool *opened)
+{
+    size_t n;
+    struct box *list = boxes(text, &n, opened);
+    const struct box *last = last_box(list, n);
+    char *content = last ? xprintf("%.*s", (int)(last->to - last->from), last->from) : NULL;
+    free(list);
+    return content;
+}
+
+/* Between two boxes stand only the borders of formulas and a comma, "and" or "or". */
+static bool joined(const char *from, const char *to)
+{
+    static const char *const borders[] = {"\\(", "\\)", "\\[", "\\]", "\\text{", "\\quad", "\\;", "\\,", "\\ ", "$", "}", " ", "\n"},
+                             *const joints[] = {",", ";", "and", "or"};
+    bool joint = false;
+    while (from < to) {
+        size_t n = 0;
+        for (size_t i = 0; !n && i < sizeof(borders) / sizeof(borders[0]); i++)
+            n = strncmp(from, borders[i], strlen(borders[i])) == 0 ? strlen(borders[i]) : 0;
+        for (size_t i = 0; !n && i < sizeof(joints) / sizeof(joints[0]); i++)
+            if (strncmp(from, joints[i], strlen(joints[i])) == 0) {
+                n = strlen(joints[i]);
+                joint = true;
+            }
+        if (!n)
+            return false;
+        from += n;
+    }
+    return joint;
+}
+
+char *answer_boxes(const char *text, bool *opened)
+{
+    size_t n;
+    struct box *list = boxes(text, &n, opened);
+    const struct box *last = last_box(list, n);
+    char *content = last ? xprintf("%.*s", (int)(last->to - last->from), last->from) : NULL;
+    bool several = false;
+    for (const struct box *b = last; b && b > list && joined(b[-1].to + 1, b->begin); b--) {
+        char *more = xprintf("%.*s", (int)(b[-1].to - b[-1].from), b[-1].from);
+        if (several || strcmp(more, content) != 0) {
+            char *both = xprintf("%s, %s", more, content);
+            free(content);
+            content = both;
+            several = true;
+        }
+        free(more);
+    }
+    free(list);
+    return content;
 }
 
 static char *line_of(const char *s)

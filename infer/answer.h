@@ -29,6 +29,8 @@ bool answer_number(struct number *v, const char *text, bool cut, const enum answ
 const char *answer_after_think(const char *text);
 /* The content of the last closed box, braces balanced. The caller frees. NULL: none; *opened then says whether one was begun. */
 char *answer_box(const char *text, bool *opened);
+/* The same; boxes before it that only a comma, "and" or "or" parts from it belong to it, and stand before it with commas between. */
+char *answer_boxes(const char *text, bool *opened);
 
 #ifdef __cplusplus
 }
