@@ -1,7 +1,7 @@
 /* infer/report.c - the program report: one page about a run: its curves, its scores beside each other, some of its answers. */
 #include "core/cli.h"
 #include "core/hash.h"
-#include "infer/html.h"
+#include "core/html.h"
 #include "infer/record.h"
 #include <math.h>
 #include <stdlib.h>

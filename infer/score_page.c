@@ -1,6 +1,6 @@
 /* infer/score_page.c - the page of score --html: metrics, and every sample with its verdict and its text folded. See scoring.h. */
 #include "infer/scoring.h"
-#include "infer/html.h"
+#include "core/html.h"
 #include "infer/record.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The page writer: what it escapes, that a page is whole and self-contained, that charts place points where they belong. */
-#include "infer/html.h"
+#include "core/html.h"
 #include "core/file.h"
 #include "tests/test.h"
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* infer/html_chart.c - line charts and bars as inline SVG, see html.h. */
-#include "infer/html.h"
+/* core/html_chart.c - line charts and bars as inline SVG, see html.h. */
+#include "core/html.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

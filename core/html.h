@@ -1,10 +1,10 @@
-/* infer/html.h - a self-contained HTML page: escaping, tables, folded text, charts as inline SVG; light and dark, wide and narrow screens.
+/* core/html.h - a self-contained HTML page: escaping, tables, folded text, charts as inline SVG; light and dark, wide and narrow screens.
  *
  * No scripts, fonts or images from anywhere: a page is one file that can be mailed. Colours are CSS variables, so that a chart follows
  * the reader's light or dark setting.
  */
-#ifndef INFER_HTML_H
-#define INFER_HTML_H
+#ifndef CORE_HTML_H
+#define CORE_HTML_H
 #include "core/err.h"
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* infer/html.c - see html.h: the page, its text and tables. Charts are html_chart.c. */
-#include "infer/html.h"
+/* core/html.c - see html.h: the page, its text and tables. Charts are html_chart.c. */
+#include "core/html.h"
 #include "core/file.h"
 #include <stdarg.h>
 #include <stdlib.h>
