@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "data/chat.h"
+#include "data/data_report.h"
 #include "data/lengths.h"
 #include "data/ordered.h"
 #include "data/records.h"
@@ -23,7 +24,7 @@ enum on_bad_line { BAD_ERROR, BAD_SKIP };
 static const char *const on_bad_line_names[] = {"error", "skip", NULL};
 
 struct settings {
-    char *tokenizer, *output, *dump_ids, *show;
+    char *tokenizer, *output, *dump_ids, *show, *report;
     struct conf_strs input;
     int chat, set, overlong, on_bad_line;
     int64_t max_tokens, threads;
@@ -67,6 +68,7 @@ static const struct conf_field table[] = {
     {.key = "threads", .type = CONF_INT, AT(threads), .min = 0, .max = 1024, .help = "threads that tokenise; 0: one for each processor"},
     {.key = "dump_ids", .type = CONF_STR, AT(dump_ids), .help = "also write {\"input_ids\", \"labels\"} of every document to this file"},
     {.key = "show", .type = CONF_STR, AT(show), .help = "print the first N documents of this .tok file: --show X.tok N"},
+    {.key = "report", .type = CONF_STR, AT(report), .help = "write a page about .tok files: --report REPORT.html X.tok [Y.tok ...]"},
     {0}};
 
 static volatile sig_atomic_t interrupted;
@@ -370,8 +372,15 @@ static bool check_usage(const struct settings *s, int n_words, const char *const
         *n_shown = n_words == 1 ? strtoll(words[0], &end, 10) : -1;
         if (!end || *end || *n_shown < 1)
             return err_set(e, "--show X.tok N: N must be the number of documents to print, got %s", n_words ? words[0] : "nothing");
-        if (s->input.n || s->output)
+        if (s->input.n || s->output || s->report)
             return err_set(e, "--show prints a file that was prepared before; it goes with --tokenizer only");
+        return true;
+    }
+    if (s->report) {
+        if (n_words == 0)
+            return err_set(e, "--report REPORT.html X.tok [Y.tok ...]: the files that it is about are missing");
+        if (s->input.n || s->output)
+            return err_set(e, "--report is about files that were prepared before; it goes with --tokenizer only");
         return true;
     }
     if (n_words)
@@ -399,17 +408,20 @@ int main(int argc, char **argv)
         &s, table, argc, argv,
         "prepare --tokenizer FILE --input A.jsonl|FOLDER [--input B.parquet ...] --output X.tok\n"
         "prepare --show X.tok N [--tokenizer FILE]\n"
+        "prepare --report REPORT.html X.tok [Y.tok ...] [--tokenizer FILE]\n"
         "Tokenises records {\"text\"}, {\"prompt\",\"completion\"}, {\"messages\"} or {\"input_ids\",\"labels\"}, one a line of\n"
         "JSONL or a row of Parquet, and those of OpenCodeReasoning, OpenThoughts2 and OpenMathReasoning, which are told by their columns.",
         words, &n_words);
     if (!check_usage(&s, n_words, words, &n_shown, &e))
         cli_usage(argv[0], &e);
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    if (!s.show) {
+    if (!s.show && !s.report) {
         sigaction(SIGINT, &stop, NULL);
         sigaction(SIGTERM, &stop, NULL);
     }
-    bool ok = s.show ? show_documents(stdout, s.show, n_shown, s.tokenizer, isatty(STDOUT_FILENO), &e) : prepare(&s, &e);
+    bool ok = s.show     ? show_documents(stdout, s.show, n_shown, s.tokenizer, isatty(STDOUT_FILENO), &e)
+              : s.report ? data_report(s.report, words, n_words, s.tokenizer, &e)
+                         : prepare(&s, &e);
     free(words);
     conf_free(&s, table);
     return ok ? EXIT_OK : cli_fail(argv[0], &e);

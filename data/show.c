@@ -1,21 +1,20 @@
 /* data/show.c - see show.h. */
 #include "data/show.h"
-#include "data/tokenizer.h"
-#include "data/tokfile.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const MARKS[2][2] = {{"\xe2\x9f\xa6", "\xe2\x9f\xa7"}, {"\033[32m", "\033[0m"}}; /* brackets, colour */
 
-static void print_run(FILE *to, const struct tokenizer *tok, const int32_t *ids, int64_t n)
+char *show_text(const struct tokenizer *tok, const int32_t *ids, int64_t n)
 {
-    if (!tok) {
-        for (int64_t i = 0; i < n; i++)
-            fprintf(to, "%s%d", i ? " " : "", ids[i]);
-        return;
-    }
-    for (int64_t i = 0, end; i < n; i = end) {
+    char *all, *text;
+    size_t size, bytes;
+    FILE *to = open_memstream(&all, &size);
+    must(to);
+    for (int64_t i = 0; !tok && i < n; i++)
+        fprintf(to, "%s%d", i ? " " : "", ids[i]);
+    for (int64_t i = 0, end; tok && i < n; i = end) {
         const char *name = tokenizer_control(tok, ids[i]);
         if (name) {
             fputs(name, to);
@@ -24,11 +23,13 @@ static void print_run(FILE *to, const struct tokenizer *tok, const int32_t *ids,
         }
         for (end = i + 1; end < n && !tokenizer_control(tok, ids[end]); end++)
             ;
-        size_t bytes;
-        char *text = tokenizer_decode_more(tok, ids + i, end - i, &bytes);
-        fwrite(text, 1, bytes, to);
+        text = tokenizer_decode_more(tok, ids + i, end - i, &bytes);
+        for (size_t k = 0; k < bytes; k++)
+            fputs(text[k] ? (char[]){text[k], '\0'} : "\xEF\xBF\xBD", to); /* U+FFFD: a NUL would end the text */
         free(text);
     }
+    must(fclose(to) == 0); /* memory: it fails for want of memory only */
+    return all;
 }
 
 static void print_document(FILE *to, const struct tokfile *f, int64_t doc, const struct tokenizer *tok, bool colour)
@@ -43,7 +44,9 @@ static void print_document(FILE *to, const struct tokfile *f, int64_t doc, const
         for (end = i + 1; end < n && learnt[end] == learnt[i]; end++)
             ;
         fputs(learnt[i] ? MARKS[colour][0] : "", to);
-        print_run(to, tok, ids + i, end - i);
+        char *text = show_text(tok, ids + i, end - i);
+        fputs(text, to);
+        free(text);
         fputs(learnt[i] ? MARKS[colour][1] : "", to);
         fputs(!tok && end < n ? " " : "", to);
     }
@@ -52,8 +55,10 @@ static void print_document(FILE *to, const struct tokfile *f, int64_t doc, const
     free(learnt);
 }
 
-static bool fits(const struct tokfile *f, const char *path, const struct tokenizer *tok, const char *tokenizer, struct err *e)
+bool show_fits(const struct tokfile *f, const char *path, const struct tokenizer *tok, const char *tokenizer, struct err *e)
 {
+    if (!tok)
+        return true;
     if (*tokfile_tokenizer(f) && strcmp(tokfile_tokenizer(f), tokenizer_digest(tok)) != 0)
         return err_set(e, "%s was made with another tokenizer (digest %s) than %s (%s); give that one, or none to see ids", path,
                        tokfile_tokenizer(f), tokenizer, tokenizer_digest(tok));
@@ -69,7 +74,7 @@ bool show_documents(FILE *to, const char *path, int64_t n, const char *tokenizer
     if (!tokfile_open(&f, path, true, e))
         return false;
     struct tokenizer *tok = NULL;
-    bool ok = !tokenizer || (tokenizer_open(&tok, tokenizer, e) && fits(f, path, tok, tokenizer, e));
+    bool ok = (!tokenizer || tokenizer_open(&tok, tokenizer, e)) && show_fits(f, path, tok, tokenizer, e);
     for (int64_t doc = 0; ok && doc < n && doc < tokfile_docs(f); doc++)
         print_document(to, f, doc, tok, colour);
     tokenizer_close(tok);
