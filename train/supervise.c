@@ -79,6 +79,7 @@ static char **command(const struct launch *l, int n, char **words, bool first)
     must(len > 0);
     self[len] = '\0';
     if (l->ranks) {
+        snprintf(ranks, sizeof ranks, "%lld", (long long)l->ranks);
         static char *const mpi[] = {"mpirun", "-q", "--bind-to", "none", "-np", ranks};
         for (size_t i = 0; i < sizeof mpi / sizeof mpi[0]; i++)
             argv[k++] = mpi[i];

@@ -113,6 +113,8 @@ int main(int argc, char **argv)
     if (o.launches && !o.plan && !o.print_config)
         return supervise(&o.launch, o.n_pass_on, o.pass_on);
     free(o.pass_on);
+    if (!o.plan && !o.print_config)
+        trainer_hold_signals();
     if (!comm_open(&e))
         return cli_fail("train", &e);
     if (comm_rank() > 0)

@@ -37,14 +37,16 @@ struct trainer {
 
 /* SIGTERM, SIGINT and SIGUSR1 (the one that mpirun only passes on) are blocked and asked for between steps. A handler would be wrong here:
  * oneDNN's products use the stack pointer as a data pointer while they run, so the frame of a handler would be written over the heap. */
-static sigset_t stop_signals(void)
+static const int stop_signals[] = {SIGTERM, SIGINT, SIGUSR1};
+enum { STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0] };
+
+void trainer_hold_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGUSR1);
-    return set;
+    for (int k = 0; k < STOP_SIGNALS; k++)
+        sigaddset(&set, stop_signals[k]);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 /* The signal that has come to any rank, the same on all; 0: none. */
@@ -52,10 +54,9 @@ static int stop_signal(void)
 {
     sigset_t set;
     sigpending(&set);
-    static const int asked[] = {SIGTERM, SIGINT, SIGUSR1};
     int mine = 0, any = 0;
-    for (int k = 0; k < 3 && !mine; k++)
-        mine = sigismember(&set, asked[k]) ? asked[k] : 0;
+    for (int k = 0; k < STOP_SIGNALS && !mine; k++)
+        mine = sigismember(&set, stop_signals[k]) ? stop_signals[k] : 0;
     int *all = xmalloc(sizeof *all * (size_t)comm_size());
     comm_gather(all, &mine, sizeof mine);
     for (int r = 0; r < comm_size(); r++)
@@ -369,8 +370,6 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
 bool trainer_run(const struct settings *s, enum resume resume, struct err *e)
 {
     struct trainer t = {.u.settings = s};
-    sigset_t stops = stop_signals(), before;
-    pthread_sigmask(SIG_BLOCK, &stops, &before); /* inherited by the threads that come */
     bool ok = run(&t, resume, e);
     if (!ok && t.training && comm_launched())
         watch_fail(e->msg);
@@ -384,8 +383,5 @@ bool trainer_run(const struct settings *s, enum resume resume, struct err *e)
     free(t.layer);
     free(t.doc_len);
     setup_close(&t.u);
-    while (sigtimedwait(&stops, NULL, &(struct timespec){0}) > 0)
-        ; /* it was obeyed */
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return ok;
 }

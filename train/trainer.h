@@ -6,7 +6,10 @@
 
 enum resume { RESUME_AUTO, RESUME_NEVER, RESUME_MUST };
 
-/* Runs to the end, or to SIGTERM/SIGINT (a full checkpoint, then true). */
+/* Makes SIGTERM, SIGINT and SIGUSR1 wait until a run asks for them. To be called before any other thread starts (MPI's too): a thread that
+ * does not block them would be killed by them. */
+void trainer_hold_signals(void);
+/* Runs to the end, or to one of those signals on any rank (a full checkpoint, then true). */
 bool trainer_run(const struct settings *s, enum resume resume, struct err *e);
 /* Prints the memory of one of so many ranks to standard output, part by part, beside what is free, and which settings would change it; what a
  * step moves between ranks, and the size of a checkpoint. Needs no device, data or tokenizer. */
