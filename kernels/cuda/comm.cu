@@ -167,6 +167,7 @@ void comm_wait(int64_t call)
         return;
     if (e != cudaErrorNotReady)
         cuda_ok(e);
+    cudaGetLastError(); /* "not ready" would look like a failed launch later */
     if (dev.stalled == dev.stalls.size()) {
         struct stall s;
         cuda_ok(cudaEventCreate(&s.before));
