@@ -76,11 +76,13 @@ static char *list_columns(const struct import_column *column, int n)
 
 bool import_columns(enum import_set *set, const struct import_column *column, int n, bool *used, struct err *e)
 {
+    for (int i = 0; i < n; i++)
+        used[i] = false;
+    if (*set == SET_BARE)
+        return true;
     const struct form *f = choose(*set, column, n);
     bool ok = true;
     char *there = list_columns(column, n);
-    for (int i = 0; i < n; i++)
-        used[i] = false;
     if (!f)
         ok = err_set(
             e,

@@ -17,14 +17,22 @@
 extern "C" {
 #endif
 
-enum import_set { SET_AUTO, SET_RECORDS, SET_OPENCODEREASONING, SET_OPENTHOUGHTS2, SET_OPENMATHREASONING, SET_PROMPTCOT };
+enum import_set {
+    SET_BARE = -1 /* not to be imported, read as it is */,
+    SET_AUTO,
+    SET_RECORDS,
+    SET_OPENCODEREASONING,
+    SET_OPENTHOUGHTS2,
+    SET_OPENMATHREASONING,
+    SET_PROMPTCOT
+};
 extern const char *const import_set_names[]; /* "auto", "records", ..., NULL */
 
 /* The columns of a file: their names and types, as "string" or "list<struct<from: string, value: string>>". */
 struct import_column {
     const char *name, *type;
 };
-/* Which set a file is of, unless *set says it already, and whether the columns that the set needs are there and of the right type. used[i]: the
+/* Which set a file is of, unless *set says it already (SET_BARE fits all and uses no column), and whether the columns that the set needs are there and of the right type. used[i]: the
  * set reads column i. False: which column is missing, or what it is and should be. */
 bool import_columns(enum import_set *set, const struct import_column *column, int n, bool *used, struct err *e);
 

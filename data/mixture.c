@@ -21,6 +21,16 @@ static const struct conf_field where_table[] = {
     {0}};
 
 #undef AT
+#define AT(field) .at = offsetof(struct mixture_statements, field)
+static const struct conf_field statements_table[] = {
+    {.key = "dataset", .type = CONF_STR, AT(dataset), .required = true, .help = "what the records call it: apps, taco"},
+    {.key = "split", .type = CONF_STR, AT(split), .required = true, .help = "its part: train, test"},
+    {.key = "path", .type = CONF_STR, AT(path), .required = true, .help = "the file or folder of that part, in the set's own order"},
+    {.key = "match", .type = CONF_STR, AT(match), .help = "of a folder only the files whose path in it fits this pattern"},
+    {.key = "column", .type = CONF_STR, AT(column), .str_def = "question", .help = "that holds the statement"},
+    {0}};
+
+#undef AT
 #define AT(field) .at = offsetof(struct mixture_source, field)
 static const struct conf_field source_table[] = {
     {.key = "name", .type = CONF_STR, AT(name), .required = true, .help = "of its file, NAME.jsonl.zst, and in each record's \"source\""},
@@ -65,6 +75,12 @@ static const struct conf_field source_table[] = {
      .sub = where_table,
      .sub_size = sizeof(struct mixture_where),
      .help = "what columns hold"},
+    {.key = "statements",
+     .type = CONF_LIST,
+     AT(statements),
+     .sub = statements_table,
+     .sub_size = sizeof(struct mixture_statements),
+     .help = "where the statements are that OpenCodeReasoning's split_1 leaves out; records without one are not taken"},
     {.key = "keep", .type = CONF_STRS, AT(keep), .help = "columns that are passed on beside the text"},
     {0}};
 
@@ -149,7 +165,7 @@ bool mixture_load(struct mixture *m, const char *path, int argc, char **argv, bo
     return ok;
 }
 
-char *mixture_path(const struct mixture *m, const struct mixture_source *s)
+char *mixture_path(const struct mixture *m, const char *path)
 {
-    return *s->path == '/' || strcmp(m->root, ".") == 0 ? xstrdup(s->path) : xprintf("%s/%s", m->root, s->path);
+    return *path == '/' || strcmp(m->root, ".") == 0 ? xstrdup(path) : xprintf("%s/%s", m->root, path);
 }

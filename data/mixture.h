@@ -17,12 +17,16 @@ struct mixture_where {
     double min, max; /* NAN: no bound */
     bool or_missing; /* absent, null and "n/a" pass */
 };
+/* Where the statements are that OpenCodeReasoning names and does not hold. */
+struct mixture_statements {
+    char *dataset, *split, *path, *match, *column;
+};
 struct mixture_source {
     char *name, *path, *match, *question;
     int set, answer, language, unique;
     bool thought;
     int64_t records, min_tokens, max_tokens;
-    struct conf_list where;
+    struct conf_list where, statements;
     struct conf_strs keep;
 };
 struct mixture {
@@ -35,8 +39,8 @@ extern const struct conf_field mixture_table[];
 
 /* From the file, then the options in argv. *usage: an option is wrong, not the file. m is to be freed by conf_free() either way. */
 bool mixture_load(struct mixture *m, const char *path, int argc, char **argv, bool *usage, struct err *e);
-/* The file or folder of a source, below root; the caller frees. */
-char *mixture_path(const struct mixture *m, const struct mixture_source *s);
+/* The path of a source, below root; the caller frees. */
+char *mixture_path(const struct mixture *m, const char *path);
 
 #ifdef __cplusplus
 }

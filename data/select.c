@@ -9,6 +9,7 @@
 #include "data/lengths.h"
 #include "data/ordered.h"
 #include "data/records.h"
+#include "data/statements.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,6 +70,7 @@ struct work {
     const struct tokenizer *tok;
     bool (*stop)(void);
     struct records *records;
+    struct statements *statements;
     struct progress progress;
     const char **columns; /* that it reads beyond the set's own */
     bool second;          /* pass */
@@ -97,6 +99,7 @@ static uint64_t place_of(const struct work *w, int64_t number)
 
 static enum reason judge(const struct work *w, enum import_set set, json_t *raw, struct document *d, struct found *f, struct err *e)
 {
+    statements_fill(w->statements, raw);
     if (!import_has_statement(set, raw))
         return NO_STATEMENT;
     json_t *record = import_record(set, raw, w->s->question, e);
@@ -137,8 +140,11 @@ static char *line_of(const struct work *w, const struct record *from, int64_t nu
     static const char *const keys[] = {"text", "prompt", "completion", "messages", "tools", "input_ids", "labels"};
     struct err e;
     enum import_set set;
-    json_t *raw = records_parse(w->records, from, &set, &e), *record = import_record(set, raw, w->s->question, &e), *out = json_object();
-    must(raw && record); /* it was in the first pass */
+    json_t *raw = records_parse(w->records, from, &set, &e), *record, *out = json_object();
+    must(raw);
+    statements_fill(w->statements, raw);
+    record = import_record(set, raw, w->s->question, &e);
+    must(record); /* as in the first pass */
     const json_t *id = json_object_get(raw, "id");
     char *name = json_is_string(id)    ? xstrdup(json_string_value(id))
                  : json_is_integer(id) ? xprintf("%lld", (long long)json_integer_value(id))
@@ -261,7 +267,7 @@ static bool write_batch(void *context, void *item)
 /* All records of the source through the three functions above. */
 static bool pass(struct work *w, const char *what)
 {
-    char *path = mixture_path(w->m, w->s);
+    char *path = mixture_path(w->m, w->s->path);
     struct records_from from = {&path, 1, w->s->match, (enum import_set)w->s->set, w->columns};
     bool ok = records_open(&w->records, &from, &w->err);
     free(path);
@@ -369,9 +375,12 @@ static bool select_both(struct work *w, const char *path, json_t *inputs, struct
 /* The columns beyond the set's own that the source's settings speak of. */
 static const char **extra_columns(const struct mixture_source *s)
 {
-    const char **columns = xcalloc((size_t)(s->where.n + s->keep.n) + 3, sizeof *columns);
+    static const char *const where_it_is[] = {"dataset", "split", "index"};
+    const char **columns = xcalloc((size_t)(s->where.n + s->keep.n) + 6, sizeof *columns);
     int64_t n = 0;
     columns[n++] = "id";
+    for (int i = 0; i < 3 && s->statements.n > 0; i++)
+        columns[n++] = where_it_is[i];
     if (s->answer == ANSWER_EXPECTED)
         columns[n++] = "expected_answer";
     for (int64_t i = 0; i < s->where.n; i++)
@@ -388,7 +397,7 @@ bool select_source(const struct mixture *m, int64_t source, const struct tokeniz
     struct work w = {.m = m, .s = s, .source = source, .tok = tok, .stop = stop, .columns = extra_columns(s), .hash = hash_open()};
     json_t *inputs = json_array();
     char *path = xprintf("%s/%s.jsonl.zst", m->output, s->name);
-    bool ok = select_both(&w, path, inputs, e);
+    bool ok = statements_open(&w.statements, m, s, e) && select_both(&w, path, inputs, e);
     if (ok) {
         *manifest = describe(&w, inputs);
         log_line("select: %s: %lld of %lld records, %lld tokens%s", path, (long long)w.out[TAKEN], (long long)w.in,
@@ -397,6 +406,7 @@ bool select_source(const struct mixture *m, int64_t source, const struct tokeniz
     file_out_abort(w.file);
     hash_close(w.hash);
     records_close(w.records);
+    statements_close(w.statements);
     lengths_free(&w.lengths);
     json_decref(inputs);
     free(w.columns);

@@ -291,6 +291,30 @@ static void the_same_again(void)
     check(same_file("b/thoughts.jsonl.zst", "d/thoughts.jsonl.zst")); /* nothing is drawn here */
 }
 
+/* split_1 of OpenCodeReasoning names its statements: row `index` of a part of a set. */
+static void statements_from_elsewhere(void)
+{
+    put("taco.jsonl", "{\"question\": \"zero\"}\n{\"question\": \"one\"}\n");
+    put("split_1.jsonl",
+        "{\"id\": \"a\", \"input\": \"-\", \"output\": \"o\", \"solution\": \"s\", \"dataset\": \"taco\", \"split\": \"train\", "
+        "\"index\": \"1\"}\n{\"id\": \"b\", \"input\": \"-\", \"output\": \"o\", \"solution\": \"s\", \"dataset\": \"taco\", "
+        "\"split\": \"train\", \"index\": \"2\"}\n{\"id\": \"c\", \"input\": \"-\", \"output\": \"o\", \"solution\": \"s\", "
+        "\"dataset\": \"apps\", \"split\": \"train\", \"index\": \"0\"}\n");
+    put("mixture.json",
+        "{\"tokenizer\": \"byte\", \"sources\": [{\"name\": \"code\", \"path\": \"split_1.jsonl\", \"question\": \"Do {problem}.\", "
+        "\"statements\": [{\"dataset\": \"taco\", \"split\": \"train\", \"path\": \"taco.jsonl\"}]}]}");
+    struct ran r = run_program(dir, "select mixture.json --output g");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    json_t *m = load("g/manifest.json"), *all = load("g/code.jsonl.zst");
+    check(left_out(m, 0, "no_statement") == 2 && json_array_size(all) == 1);
+    char *text = json_dumps(all, JSON_COMPACT);
+    check_has(text, "{\"role\":\"user\",\"content\":\"Do one.\"}");
+    free(text);
+    json_decref(all);
+    json_decref(m);
+}
+
 /* Over many seeds each of the 18 records is drawn as often as the others: 10 of 18 times. */
 static void a_fair_draw(void)
 {
@@ -388,6 +412,7 @@ static const struct test tests[] = {
     {"lengths", lengths},
     {"counts", counts},
     {"the same again", the_same_again},
+    {"statements from elsewhere", statements_from_elsewhere},
     {"a fair draw", a_fair_draw},
     {"what is wrong", what_is_wrong},
     {"the curriculum", the_curriculum},
