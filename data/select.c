@@ -264,14 +264,19 @@ static bool write_batch(void *context, void *item)
     return !w->failed;
 }
 
-/* All records of the source through the three functions above. */
-static bool pass(struct work *w, const char *what)
+static bool open_records(struct work *w, struct err *e)
 {
     char *path = mixture_path(w->m, w->s->path);
     struct records_from from = {&path, 1, w->s->match, (enum import_set)w->s->set, w->columns};
-    bool ok = records_open(&w->records, &from, &w->err);
+    bool ok = records_open(&w->records, &from, e);
     free(path);
-    if (!ok)
+    return ok;
+}
+
+/* All records of the source through the three functions above. */
+static bool pass(struct work *w, const char *what)
+{
+    if (!open_records(w, &w->err))
         return false;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     int threads = w->m->threads > 0 ? (int)w->m->threads : processors > 0 ? (int)processors : 1, n_items = 2 * threads + 2;
@@ -388,6 +393,22 @@ static const char **extra_columns(const struct mixture_source *s)
     for (int64_t i = 0; i < s->keep.n; i++)
         columns[n++] = s->keep.at[i];
     return columns;
+}
+
+bool select_check(const struct mixture *m, int64_t source, struct err *e)
+{
+    const struct mixture_source *s = (const struct mixture_source *)m->sources.at + source;
+    struct work w = {.m = m, .s = s, .columns = extra_columns(s)};
+    bool ok = open_records(&w, e);
+    for (int64_t i = 0; ok && i < s->statements.n; i++) {
+        char *path = mixture_path(m, ((const struct mixture_statements *)s->statements.at)[i].path);
+        ok =
+            file_exists(path) || err_set(e, "%s: there is no such file or folder, which source %s needs for its statements", path, s->name);
+        free(path);
+    }
+    records_close(w.records);
+    free(w.columns);
+    return ok;
 }
 
 bool select_source(const struct mixture *m, int64_t source, const struct tokenizer *tok, bool (*stop)(void), json_t **manifest,

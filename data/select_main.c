@@ -46,7 +46,10 @@ static bool run(const struct mixture *m, struct err *e)
         return false;
     char *path = xprintf("%s/manifest.json", m->output);
     json_t *sources = json_array();
-    bool ok = file_mkdirs(m->output, e);
+    bool ok = true;
+    for (int64_t i = 0; ok && i < m->sources.n; i++) /* the last one's too, before hours are spent on the first */
+        ok = select_check(m, i, e);
+    ok = ok && file_mkdirs(m->output, e);
     if (ok)
         unlink(path);
     for (int64_t i = 0; ok && i < m->sources.n; i++) {

@@ -361,6 +361,10 @@ static void what_is_wrong(void)
     check_fails(
         ONE("\"path\": \"math\", \"set\": \"openthoughts2\""), 1, "",
         "cot-00000-of-00001.parquet: column \"conversations\" is missing, which openthoughts2 needs; it has expected_answer: string");
+    check_fails("{\"tokenizer\": \"byte\", \"sources\": [{\"name\": \"a\", \"path\": \"math\"}, {\"name\": \"b\", \"path\": \"none\"}]}", 1,
+                "", "sets/none: there is no such file"); /* told before the first source is read */
+    check_fails(ONE("\"path\": \"code\", \"statements\": [{\"dataset\": \"d\", \"split\": \"s\", \"path\": \"no\"}]"), 1, "",
+                "sets/no: there is no such file or folder, which source a needs");
     check_fails(ONE("\"path\": \"thoughts\""), 1, "", "train-00000-of-00001.parquet: row 10: \"conversations\" must be turns");
     check_fails(ONE("\"path\": \"math\", \"unique\": \"id\""), 1, "",
                 "cot-00000-of-00001.parquet: row 1: the record has no \"id\", which is to be unique");
