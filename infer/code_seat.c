@@ -29,7 +29,7 @@ static bool run_case(struct code_seat *s, const json_t *test, double cpu_s, int 
                             .cpu_s = cpu_s,
                             .output = (1 << 20) + 4 * (int64_t)strlen(want)};
     struct run_result run;
-    run_program(&run, s->sandbox, &spec, code_wall(cpu_s));
+    sandbox_run(&run, s->sandbox, &spec, code_wall(cpu_s));
     close(spec.input);
     s->runs++;
     s->program_s += run.end.cpu_s;

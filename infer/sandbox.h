@@ -35,7 +35,7 @@ struct run_spec {
                         thrown away, and pipes at descriptors 3 (to it) and 4 (from it); -1: none */
     bool may_fork; /* new processes are allowed: for our own code only */
     double cpu_s;  /* CPU seconds that the kernel stops it after, rounded up */
-    int64_t output; /* bytes on standard output that run_program() takes */
+    int64_t output; /* bytes on standard output that sandbox_run() takes */
     int64_t memory; /* bytes of address space; 0: 4 GiB */
 };
 
@@ -67,7 +67,7 @@ struct run_result {
     char err[1024]; /* the end of standard error */
 };
 /* A program from start to end. wall_s: how long it may take in all. */
-void run_program(struct run_result *r, const struct sandbox *s, const struct run_spec *spec, double wall_s);
+void sandbox_run(struct run_result *r, const struct sandbox *s, const struct run_spec *spec, double wall_s);
 
 #ifdef __cplusplus
 }

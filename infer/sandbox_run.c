@@ -39,7 +39,7 @@ static void keep_tail(struct intake *in, size_t most)
     }
 }
 
-void run_program(struct run_result *r, const struct sandbox *s, const struct run_spec *spec, double wall_s)
+void sandbox_run(struct run_result *r, const struct sandbox *s, const struct run_spec *spec, double wall_s)
 {
     *r = (struct run_result){.limit = RUN_ENDED};
     struct run run;

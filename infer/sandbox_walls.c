@@ -56,7 +56,7 @@ static bool try_walls(const struct sandbox *s, struct err *e)
 {
     struct run_spec spec = {.program = sandbox_file(probe, strlen(probe)), .input = -1, .server = -1, .cpu_s = 10, .output = 65536};
     struct run_result r;
-    run_program(&r, s, &spec, 60);
+    sandbox_run(&r, s, &spec, 60);
     close(spec.program);
     bool ok = strcmp(r.out, "done\n") == 0;
     char *done = strstr(r.out, "done\n");
@@ -102,7 +102,7 @@ bool sandbox_has_module(const struct sandbox *s, const char *name)
     char *text = xprintf("import %s\n", name);
     struct run_spec spec = {.program = sandbox_file(text, strlen(text)), .input = -1, .server = -1, .cpu_s = 60, .output = 65536};
     struct run_result r;
-    run_program(&r, s, &spec, 600);
+    sandbox_run(&r, s, &spec, 600);
     close(spec.program);
     free(text);
     free(r.out);
