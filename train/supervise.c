@@ -159,18 +159,24 @@ static void run_once(struct attempt *a, const struct launch *l, char **argv, int
     close(err[0]);
 }
 
-/* A failure that no watch told of: all ranks are gone, or the only one. */
+static const char own[] = "train: ";
+
+/* A failure that no watch told of: the only rank failed or is gone, or all are. */
 static void guess_cause(struct attempt *a)
 {
+    struct watch_verdict *v = &a->cause;
     if (a->has_cause)
         return;
-    a->cause = (struct watch_verdict){.cause = WATCH_DIED, .step = a->step, .section = WATCH_START};
-    snprintf(a->cause.host, sizeof a->cause.host, "%s", watch_host());
-    if (a->code > 128)
-        snprintf(a->cause.why, sizeof a->cause.why, "ended by signal %d (%s) after the step named; the section is not known", a->code - 128,
+    *v = (struct watch_verdict){.cause = WATCH_DIED, .step = a->step, .section = WATCH_START};
+    snprintf(v->host, sizeof v->host, "%s", watch_host());
+    if (a->code > 128) {
+        snprintf(v->why, sizeof v->why, "ended by signal %d (%s); the step is the last one shown, the section is not known", a->code - 128,
                  strsignal(a->code - 128));
-    else
-        snprintf(a->cause.why, sizeof a->cause.why, "ended with exit code %d: %.500s", a->code, a->last ? a->last : "without a word");
+    } else {
+        bool spoke = !strncmp(a->last, own, sizeof own - 1);
+        v->cause = WATCH_FAILED;
+        snprintf(v->why, sizeof v->why, "%.500s (exit code %d after the step named)", a->last + (spoke ? sizeof own - 1 : 0), a->code);
+    }
 }
 
 /* How many of the failures so far are like the last one; *one_host: all on the same host. */
@@ -180,7 +186,7 @@ static int count_same(const struct watch_verdict *f, int64_t n, bool *one_host)
     int same = 0;
     *one_host = true;
     for (int64_t i = 0; i < n; i++)
-        if (f[i].step == last->step && f[i].cause == last->cause && f[i].section == last->section) {
+        if (f[i].step == last->step && f[i].cause == last->cause) {
             same++;
             *one_host = *one_host && !strcmp(f[i].host, last->host);
         }
@@ -232,13 +238,13 @@ int supervise(const struct launch *l, int n, char **words)
     must(signals >= 0);
     set_environment(l);
     for (int64_t k = 0;; k++) {
-        struct attempt a = {0};
+        struct attempt a = {.last = xstrdup("")};
         char **argv = command(l, n, words, k == 0);
         run_once(&a, l, argv, signals, &mask);
         free(argv);
         code = a.code == EXIT_OK || a.code == EXIT_USAGE ? a.code : EXIT_INPUT;
         /* Refused input ends in a line "train: ..." that is no verdict, and would be refused again. */
-        bool refused = a.code == EXIT_INPUT && !a.has_cause && a.step == 0 && a.last && !strncmp(a.last, "train: ", 7);
+        bool refused = a.code == EXIT_INPUT && !a.has_cause && a.step == 0 && !strncmp(a.last, own, sizeof own - 1);
         bool over = a.code == EXIT_OK || a.code == EXIT_USAGE || refused || (a.stops && !a.has_cause);
         if (!over)
             guess_cause(&a);

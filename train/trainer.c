@@ -264,6 +264,23 @@ static bool newest(const char *run_dir, char **dir, struct err *e)
     return true;
 }
 
+/* Weights of a Hugging Face folder, a checkpoint, or another run: those of its newest checkpoint. */
+static bool load_weights(struct trainer *t, const char *from, struct err *e)
+{
+    char *latest = xprintf("%s/latest", from), *dir = NULL;
+    bool is_run = file_exists(latest), ok = true;
+    free(latest);
+    if (is_run) /* what is found has been verified */
+        ok = newest(from, &dir, e) && (dir || err_set(e, "%s: no checkpoint of this run is left to take weights from", from));
+    else
+        ok = comm_rank() > 0 || !checkpoint_is(from) || checkpoint_verify(from, e);
+    if (ok && is_run)
+        log_line("weights from %s", dir);
+    ok = ok && weights_load(t->mem.w, &t->mem.master, dir ? dir : from, e);
+    free(dir);
+    return ok;
+}
+
 /* Weights and position: from a checkpoint of this run, from elsewhere, or new. */
 static bool start(struct trainer *t, enum resume resume, struct err *e)
 {
@@ -289,8 +306,7 @@ static bool start(struct trainer *t, enum resume resume, struct err *e)
     } else if (!strcmp(s->model_weights, "random")) {
         weights_random(t->mem.w, &t->mem.master, &t->u.config, (uint64_t)s->seed);
     } else {
-        ok = (comm_rank() > 0 || !checkpoint_is(s->model_weights) || checkpoint_verify(s->model_weights, e)) &&
-             weights_load(t->mem.w, &t->mem.master, s->model_weights, e);
+        ok = load_weights(t, s->model_weights, e);
     }
     return comm_agree(ok, e);
 }

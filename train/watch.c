@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const double BEAT_S = 0.25, TICK_S = 0.1, STOPPED_S = 0.8, SPEAK_S = 1.0, ABORT_S = 5.0;
+static const double BEAT_S = 0.25, FRESH_S = 0.005, TICK_S = 0.1, STOPPED_S = 0.8, SPEAK_S = 1.0, ABORT_S = 5.0;
 enum { SLOW_FACTOR = 5, START_FACTOR = 20, STEPS_KEPT = 32 };
 
 /* Where a main thread stands, as its own watcher sees it. */
@@ -65,6 +65,7 @@ static struct watch {
     int64_t marks_seen, step_seen, steps_done;
     int section_seen;
     double took[STEPS_KEPT]; /* the last steps, without saving */
+    bool stale;              /* the others do not know of the newest section yet */
     bool spoken;
 } w = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static char host[64];
@@ -79,12 +80,22 @@ const char *watch_host(void)
 
 /* ------------------------------------------------------------- the main thread */
 
+static void wake(void)
+{
+    const uint64_t one = 1;
+    if (w.wake > 0 && write(w.wake, &one, sizeof one) < 0)
+        return; /* it is full: the watcher is about to wake */
+}
+
 void watch_section(enum watch_section s)
 {
     while (w.ending)
         pause(); /* the verdict is out: nothing may be printed or saved after it */
+    bool other = w.section != (int)s;
     w.section = (int)s;
     w.marks++;
+    if (other)
+        wake();
 }
 
 void watch_step(int64_t step)
@@ -98,9 +109,7 @@ void watch_fail(const char *why)
     pthread_mutex_lock(&w.lock); /* never given back: the first failure is the one that is told */
     snprintf(w.why, sizeof w.why, "%s", why);
     w.failed = true;
-    uint64_t one = 1;
-    if (write(w.wake, &one, sizeof one) < 0 && pthread_equal(pthread_self(), w.thread))
-        _exit(1);
+    wake();
     for (;;)
         pause(); /* the watcher ends the process */
 }
@@ -156,6 +165,7 @@ static void look(void)
         w.save_s = 0;
         w.step_seen = step;
     }
+    w.stale = w.stale || section != w.section_seen;
     if (marks != w.marks_seen || section != w.section_seen)
         w.mark_time = w.now;
     w.marks_seen = marks;
@@ -207,7 +217,10 @@ static bool listen_to_all(struct watch_verdict *v)
     p[0] = (struct pollfd){w.wake, POLLIN, 0};
     for (int r = 0; r < w.size; r++)
         p[1 + r] = (struct pollfd){w.link[r].open ? w.peer[r].fd : -1, POLLIN, 0};
-    poll(p, (nfds_t)(1 + w.size), (int)(1000 * TICK_S));
+    poll(p, (nfds_t)(1 + w.size), (int)(1000 * (w.stale ? FRESH_S : TICK_S)));
+    uint64_t woken;
+    if (p[0].revents && read(w.wake, &woken, sizeof woken) < 0)
+        woken = 0;
     advance();
     for (int r = 0; r < w.size && !told; r++)
         if (p[1 + r].revents)
@@ -344,10 +357,12 @@ static void *watcher(void *unused)
         look();
         if (told || judge(&v))
             end(v);
-        if (w.now - w.beat >= BEAT_S) {
+        /* A new section is told at once, so that a rank's last word is where it died; but not a hundred times in a fast step. */
+        if (w.now - w.beat >= (w.stale ? FRESH_S : BEAT_S)) {
             struct message m = message(BEAT);
             tell_all(&m);
             w.beat = w.now;
+            w.stale = false;
         }
     }
     struct message m = message(BYE);
@@ -371,7 +386,7 @@ bool watch_open(double silent_s, double hung_s, struct err *e)
     w.size = comm_size();
     w.silent_s = silent_s - BEAT_S; /* found within silent_s, looking every tick */
     w.hung_s = hung_s;
-    w.wake = eventfd(0, EFD_CLOEXEC);
+    w.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     must(w.wake >= 0);
     w.link = xcalloc((size_t)w.size, sizeof *w.link);
     w.polled = xcalloc((size_t)w.size + 1, sizeof *w.polled);
@@ -390,17 +405,17 @@ bool watch_open(double silent_s, double hung_s, struct err *e)
 
 void watch_close(void)
 {
-    uint64_t one = 1;
     if (!w.link)
         return;
     die_hook(hook_before);
     w.closing = true;
-    if (write(w.wake, &one, sizeof one) == (ssize_t)sizeof one)
-        pthread_join(w.thread, NULL);
+    wake();
+    pthread_join(w.thread, NULL);
     for (int r = 0; r < w.size; r++)
         if (w.peer[r].fd >= 0)
             close(w.peer[r].fd);
     close(w.wake);
+    w.wake = 0;
     free(w.link);
     free(w.polled);
     free(w.peer);
