@@ -297,7 +297,7 @@ static void put_fixed(const struct parquet_node *leaf, const unsigned char *p, s
     switch (leaf->type) {
     case PARQUET_INT32:
         memcpy(&i32, p, sizeof i32);
-        packed_int(out, i32);
+        packed_int(out, leaf->u32 ? (int64_t)(uint32_t)i32 : i32);
         return;
     case PARQUET_INT64:
         memcpy(&i64, p, sizeof i64);
@@ -419,7 +419,7 @@ bool column_take(struct parquet_column *c, struct packed *out, struct err *e)
         packed_tag(out, c->code[i] ? 't' : 'f');
         return true;
     case ENCODING_DELTA:
-        packed_int(out, c->node->type == PARQUET_INT32 ? (int32_t)c->number[i] : c->number[i]);
+        put_fixed(c->node, (const unsigned char *)&c->number[i], out); /* little endian: the first half of an int64 is the int32 */
         return true;
     case ENCODING_DELTA_LENGTH:
         return take_suffix(c, 0, c->number[i], out, e);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum { DEPTH = 24, MAX_NODES = 10000 };
-enum { CONVERTED_MAP = 1, CONVERTED_MAP_KEY_VALUE, CONVERTED_LIST, CONVERTED_DECIMAL = 5 };
+enum { CONVERTED_MAP = 1, CONVERTED_MAP_KEY_VALUE, CONVERTED_LIST, CONVERTED_DECIMAL = 5, CONVERTED_UINT_32 = 13 };
 enum { LOGICAL_MAP = 2, LOGICAL_LIST, LOGICAL_DECIMAL = 5 };
 
 const char *const parquet_codec_names[PARQUET_CODECS] = {"none", "snappy", "gzip", "lzo", "brotli", "lz4", "zstd", "lz4_raw"};
@@ -68,6 +68,7 @@ static void read_element(struct thrift *t, struct parquet_node *n)
     n->width = (int32_t)width;
     n->list = n->list || converted == CONVERTED_LIST || converted == CONVERTED_MAP || converted == CONVERTED_MAP_KEY_VALUE;
     n->decimal = n->decimal || converted == CONVERTED_DECIMAL;
+    n->u32 = type == PARQUET_INT32 && converted == CONVERTED_UINT_32;
 }
 
 /* Levels and ends of the subtree at node i; the node after it, -1: the counts of children do not fit. */
@@ -284,8 +285,8 @@ char *parquet_type_name(const struct parquet_meta *m, int node)
 {
     static const char *const names[] = {"bool", "int32", "int64", "int96", "float", "double", "string", "bytes"};
     const struct parquet_node *n = &m->node[node];
-    if (n->decimal)
-        return xstrdup("decimal");
+    if (n->decimal || n->u32)
+        return xstrdup(n->decimal ? "decimal" : "uint32");
     int element = n->repetition == PARQUET_REPEATED ? -1 : parquet_element(m, node);
     if (element == node + 1) /* says list<> itself */
         return parquet_type_name(m, element);

@@ -30,6 +30,7 @@ def row(i):
         "grid": [None, [], [[1, 2], []], [None, [i]]][(i + 1) % 4],
         "code": f"{i:04d}".encode(),
         "must": f"row-{i:05d}",
+        "count": 4294967295 - i * i,
     }
 
 
@@ -37,11 +38,12 @@ schema = pa.schema([
     ("id", pa.int64()), ("text", pa.string()), ("kind", pa.string()), ("small", pa.int32()), ("score", pa.float64()), ("ratio", pa.float32()),
     ("flag", pa.bool_()), ("tags", pa.list_(pa.string())), ("turns", pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))),
     ("meta", pa.struct([("level", pa.int32()), ("from", pa.struct([("year", pa.int64()), ("name", pa.string())]))])),
-    ("grid", pa.list_(pa.list_(pa.int64()))), ("code", pa.binary(4)), pa.field("must", pa.string(), nullable=False)])
+    ("grid", pa.list_(pa.list_(pa.int64()))), ("code", pa.binary(4)), pa.field("must", pa.string(), nullable=False),
+    ("count", pa.uint32())])
 rows = [row(i) for i in range(N)]
 table = pa.Table.from_pylist(rows, schema)
 strings = ["text", "kind", "tags.list.element", "turns.list.element.from", "turns.list.element.value", "meta.from.name", "must"]
-integers = ["id", "small", "meta.level", "meta.from.year", "grid.list.element.list.element"]
+integers = ["id", "small", "count", "meta.level", "meta.from.year", "grid.list.element.list.element"]
 small = dict(data_page_size=300, write_batch_size=16, use_content_defined_chunking=False)
 files = {
     "none.v1.plain": dict(compression="none", use_dictionary=False),
