@@ -22,11 +22,24 @@ void column_close(struct parquet_column *c)
     packed_free(&c->text);
 }
 
+/* What was read of the mapping, up to c->at, need not stay in this process's memory; pieces smaller than `least` wait. A neighbour that still
+ * reads on the first or last page of memory gets it again. */
+static void give_back(struct parquet_column *c, int64_t least)
+{
+    int64_t page = 4096, from = c->given_back / page * page, to = c->at;
+    if (to - from < least || to == c->given_back)
+        return;
+    madvise((void *)(c->file + from), (size_t)(to - from), MADV_DONTNEED);
+    c->given_back = to;
+}
+
 bool column_chunk(struct parquet_column *c, const struct parquet_chunk *chunk, struct err *e)
 {
     if (chunk->codec != PARQUET_PLAIN && chunk->codec != PARQUET_SNAPPY && chunk->codec != PARQUET_GZIP && chunk->codec != PARQUET_ZSTD)
         return err_set(e, "it is compressed with %s, which is not read here; write the file anew with zstd or snappy",
                        parquet_codec_names[chunk->codec]);
+    if (c->given_back > 0)
+        give_back(c, 0);
     c->at = chunk->at;
     c->end = chunk->at + chunk->size;
     c->given_back = chunk->at;
@@ -40,16 +53,6 @@ bool column_chunk(struct parquet_column *c, const struct parquet_chunk *chunk, s
 }
 
 /* ------------------------------------------------------------------- pages */
-
-/* What was read of the mapping need not stay in this process's memory. */
-static void give_back(struct parquet_column *c)
-{
-    int64_t page = 4096, from = (c->given_back + page - 1) / page * page, to = c->at / page * page;
-    if (to - from < GIVE_BACK)
-        return;
-    madvise((void *)(c->file + from), (size_t)(to - from), MADV_DONTNEED);
-    c->given_back = to;
-}
 
 static unsigned char *grown(unsigned char **at, size_t *room, size_t n)
 {
@@ -269,7 +272,7 @@ bool column_load(struct parquet_column *c, struct err *e)
         struct parquet_page h;
         if (c->entries == 0)
             return err_set(e, "it holds fewer values than the file's other columns");
-        give_back(c);
+        give_back(c, GIVE_BACK);
         const unsigned char *in = next_page(c, &h, e);
         if (!in)
             return false;
