@@ -316,13 +316,15 @@ static char choice(const char *words, bool first)
     return *end == 0 || (first && (s[1] == ')' || s[1] == ':')) ? (char)tolower((unsigned char)*s) : 0;
 }
 
-static bool compare(const char *gold, const char *answer, bool commas, bool log10, bool *read)
+/* work: what is left, for all ways of reading together. */
+static bool compare(const char *gold, const char *answer, bool commas, bool log10, int64_t *work, bool *read)
 {
-    struct comparison c = {.work = MATH_WORK, .log10 = log10};
+    struct comparison c = {.work = *work, .log10 = log10};
     const struct math_node *g = math_parse(&c.m, gold, commas), *a = g ? math_parse(&c.m, answer, commas) : NULL;
     const struct math_form *f = a ? math_form_of(&c.m, g, 0) : NULL, *h = f ? math_form_of(&c.m, a, 0) : NULL;
     *read = h;
     bool yes = h && same(&c, f, h);
+    *work = c.work;
     math_free(&c.m);
     return yes;
 }
@@ -369,9 +371,10 @@ bool math_equal(const char *gold, const char *answer, const char **how)
     }
     bool logs = strstr(gold, "log") || strstr(answer, "log"), commas = grouped(gold) || grouped(answer), read = false, any = false,
          yes = false;
+    int64_t work = MATH_WORK;
     for (int way = 0; !yes && way < 4; way++)
         if ((!(way & 1) || commas) && (!(way & 2) || logs)) {
-            yes = compare(gold, answer, way & 1, way & 2, &read);
+            yes = compare(gold, answer, way & 1, way & 2, &work, &read);
             any = any || read;
         }
     if (yes || any) {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_FACTORIAL = 4000, TINY = 320 };
+enum { MAX_FACTORIAL = 4000, MAX_BINOMIAL_BITS = 1 << 16, TINY = 320 };
 
 static bool real_double(const struct math_value *v, double *d)
 {
@@ -42,7 +42,7 @@ static bool set_whole(struct math_value *v, const mpz_t n)
 static bool factorial(struct math_value *v, struct math_point *at)
 {
     double d;
-    if (!real_double(v, &d) || d > MAX_FACTORIAL || d < -MAX_FACTORIAL)
+    if (!real_double(v, &d) || d > MAX_FACTORIAL || d < -100)
         return false;
     mpz_t n;
     mpz_init(n);
@@ -68,7 +68,8 @@ static bool binomial(struct math_value *n, struct math_value *k, struct math_poi
     mpz_t top, bottom;
     mpz_inits(top, bottom, NULL);
     bool ok = whole(n, top) && whole(k, bottom) && mpz_sgn(bottom) >= 0 && mpz_cmp_ui(bottom, MAX_FACTORIAL) <= 0 &&
-              mpz_sizeinbase(top, 2) <= 64 && math_spend(at, 10 + (int64_t)(mpz_get_ui(bottom) / 4));
+              mpz_sizeinbase(top, 2) * (mpz_get_ui(bottom) + 1) <= MAX_BINOMIAL_BITS &&
+              math_spend(at, 10 + (int64_t)(mpz_get_ui(bottom) / 4));
     if (ok) {
         mpz_bin_ui(top, top, mpz_get_ui(bottom));
         set_whole(n, top);
@@ -115,65 +116,34 @@ static bool logarithm(struct math_value *v, struct math_value *base, const char 
     if (v->infinite || (base && base->infinite))
         return false;
     math_inexact(v);
-    if (mpfr_zero_p(mpc_realref(v->z)) && mpfr_zero_p(mpc_imagref(v->z)))
+    if (!math_log(v->z))
         return false;
-    mpc_log(v->z, v->z, MPC_RNDNN);
     at->left_reals = at->left_reals || negative;
     bool tens = strcmp(name, "lg") == 0 || (strcmp(name, "log") == 0 && at->log10);
-    if (base) {
-        math_inexact(base);
-        mpc_log(base->z, base->z, MPC_RNDNN);
-    } else if (!tens) {
+    if (!base && !tens)
         return math_spend(at, 30) && math_settle(v);
-    }
-    mpc_t ten;
-    mpc_init2(ten, MATH_BITS);
-    mpc_set_ui(ten, 10, MPC_RNDNN);
-    mpc_log(ten, ten, MPC_RNDNN);
-    bool ok = !base || mpfr_number_p(mpc_realref(base->z)) || mpfr_number_p(mpc_imagref(base->z));
-    ok = ok && (!base || !mpfr_zero_p(mpc_realref(base->z)) || !mpfr_zero_p(mpc_imagref(base->z)));
+    struct math_value ten;
+    math_value_init(&ten);
+    mpq_set_ui(ten.q, 10, 1);
+    struct math_value *under = base ? base : &ten;
+    math_inexact(under);
+    bool ok = math_log(under->z) && math_settle(under) && math_exponent(under->z) > -TINY;
     if (ok)
-        mpc_div(v->z, v->z, base ? base->z : ten, MPC_RNDNN);
-    mpc_clear(ten);
+        mpc_div(v->z, v->z, under->z, MPC_RNDNN);
+    math_value_clear(&ten);
     return ok && math_spend(at, 60) && math_settle(v);
 }
 
-static const struct {
-    const char *name;
-    int (*fn)(mpc_ptr, mpc_srcptr, mpc_rnd_t);
-    bool over; /* one divided by it */
-    bool arc;
-} elementary[] = {
-    {"sin", mpc_sin, false, false},    {"cos", mpc_cos, false, false}, {"tan", mpc_tan, false, false},    {"csc", mpc_sin, true, false},
-    {"sec", mpc_cos, true, false},     {"cot", mpc_tan, true, false},  {"sinh", mpc_sinh, false, false},  {"cosh", mpc_cosh, false, false},
-    {"tanh", mpc_tanh, false, false},  {"exp", mpc_exp, false, false}, {"arcsin", mpc_asin, false, true}, {"arccos", mpc_acos, false, true},
-    {"arctan", mpc_atan, false, true},
-};
-
 static bool element(struct math_value *v, const char *name, struct math_point *at)
 {
-    for (size_t i = 0; i < sizeof(elementary) / sizeof(elementary[0]); i++) {
-        if (strcmp(name, elementary[i].name) != 0)
-            continue;
-        if (v->infinite)
-            return false;
-        math_inexact(v);
-        if (math_exponent(v->z) > 64) /* what is left of its period is noise; exp is out of range */
-            return false;
-        bool real = math_is_real(v);
-        elementary[i].fn(v->z, v->z, MPC_RNDNN);
-        if (!math_spend(at, 60) || !math_settle(v))
-            return false;
-        if (elementary[i].over) {
-            if (math_exponent(v->z) < -TINY)
-                return false;
-            mpc_ui_div(v->z, 1, v->z, MPC_RNDNN);
-        }
-        at->left_reals = at->left_reals || (elementary[i].arc && real && !math_is_real(v));
-        /* A pole hit but for rounding. */
-        return math_settle(v) && math_exponent(v->z) < TINY - 64;
-    }
-    return false;
+    if (v->infinite)
+        return false;
+    bool real = math_is_real(v);
+    math_inexact(v);
+    if (!math_spend(at, 60) || !math_elementary(v->z, name) || !math_settle(v))
+        return false;
+    at->left_reals = at->left_reals || (strncmp(name, "arc", 3) == 0 && real && !math_is_real(v));
+    return true;
 }
 
 /* The greatest or smallest, or the greatest common divisor or least common multiple, of any number of arguments. */

@@ -16,6 +16,13 @@ bool math_settle(struct math_value *v);
 bool math_is_real(const struct math_value *v);
 /* Binary exponent of the larger part. */
 long math_exponent(mpc_srcptr z);
+/* Elementary functions of z in place, at MATH_BITS bits: computed from MPFR's real ones by their definitions, because the complex library rounds
+ * correctly, for which it takes as many digits as a hostile argument needs. The argument is in math_settle()'s range; false: it is too small or
+ * too large for the function. */
+bool math_exp(mpc_ptr z);
+bool math_log(mpc_ptr z);
+/* sin, cos, tan, csc, sec, cot, sinh, cosh, tanh, arcsin, arccos, arctan, exp; false also for an unknown name or a pole. */
+bool math_elementary(mpc_ptr z, const char *name);
 /* a = a^e */
 bool math_power_of(struct math_value *a, struct math_value *e, struct math_point *at);
 

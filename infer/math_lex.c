@@ -61,11 +61,9 @@ static size_t digits(const char *s)
 static void number(struct lexer *l)
 {
     const char *s = l->s;
-    size_t n = digits(s), room = strlen(s);
-    char *out = math_alloc(l->m, room + 8 < 64 ? 64 : room + 8);
-    size_t k = 0;
+    size_t n = digits(s), k = n;
+    char out[MATH_MAX_BYTES + 64]; /* digits do not become more in the first pass */
     memcpy(out, s, n);
-    k = n;
     bool grouped = n >= 1 && n <= 3 && s[0] != '0';
     s += n;
     char sep = *s;
@@ -102,7 +100,7 @@ static void number(struct lexer *l)
         size_t sign = !isdigit((unsigned char)s[1]);
         n = digits(s + 1 + sign);
         if (n <= 3 && !isalpha((unsigned char)s[1 + sign + n])) {
-            put(l, TOK_NUM, 0, out);
+            put(l, TOK_NUM, 0, keep(l->m, out, k));
             put(l, TOK_SIGN, '*', NULL);
             put(l, TOK_NUM, 0, "10");
             put(l, TOK_SIGN, '^', NULL);
@@ -115,7 +113,7 @@ static void number(struct lexer *l)
             return;
         }
     }
-    put(l, TOK_NUM, 0, out);
+    put(l, TOK_NUM, 0, keep(l->m, out, k));
     l->s = s;
 }
 

@@ -2,6 +2,7 @@
  * characters come out of it: 1 a comma inside a number, 2 a currency's sign, 3 a degree sign. See math_parse.h. */
 #include "infer/math_parse.h"
 #include <ctype.h>
+#include <stdint.h>
 #include <string.h>
 
 /* Commands stand for themselves only when no letter follows. A replacement may be at most GROWTH times as long as what it replaces. */
@@ -182,7 +183,8 @@ char *math_plain(struct math *m, const char *text)
             *to++ = *s++;
             continue;
         }
-        for (size_t i = 0; !taken && i < sizeof(spellings) / sizeof(spellings[0]); i++) {
+        for (size_t i = isalnum((unsigned char)*s) || *s == ' ' ? SIZE_MAX : 0; !taken && i < sizeof(spellings) / sizeof(spellings[0]);
+             i++) {
             const char *from = spellings[i].from;
             size_t k = strlen(from);
             if (strncmp(s, from, k) != 0 || (from[0] == '\\' && isalpha((unsigned char)from[k - 1]) && isalpha((unsigned char)s[k])))

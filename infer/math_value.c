@@ -135,8 +135,7 @@ static bool symbol(const struct math_node *x, struct math_point *at, struct math
     }
     if (strcmp(x->name, "e") == 0) {
         mpc_set_ui(v->z, 1, MPC_RNDNN);
-        mpc_exp(v->z, v->z, MPC_RNDNN);
-        return math_spend(at, 5) && math_settle(v);
+        return math_exp(v->z) && math_spend(at, 5) && math_settle(v);
     }
     if (strcmp(x->name, "i") == 0) {
         mpc_set_ui_ui(v->z, 0, 1, MPC_RNDNN);
@@ -271,6 +270,29 @@ static bool exact_power(mpq_t a, const mpz_t e, struct math_point *at)
     return true;
 }
 
+/* z^n by squaring: the complex library's powers take more digits than we have to find out whether a result is exact. */
+static bool whole_power(struct math_value *a, long n)
+{
+    struct math_value square;
+    math_value_init(&square);
+    mpc_set(square.z, a->z, MPC_RNDNN);
+    mpc_set_ui(a->z, 1, MPC_RNDNN);
+    bool ok = true;
+    for (unsigned long k = (unsigned long)labs(n); ok && k; k >>= 1) {
+        if (k & 1)
+            mpc_mul(a->z, a->z, square.z, MPC_RNDNN);
+        mpc_sqr(square.z, square.z, MPC_RNDNN);
+        ok = math_settle(a) && (k == 1 || math_settle(&square));
+    }
+    math_value_clear(&square);
+    if (ok && n < 0) {
+        ok = math_exponent(a->z) > -RANGE;
+        if (ok)
+            mpc_ui_div(a->z, 1, a->z, MPC_RNDNN);
+    }
+    return ok && math_settle(a);
+}
+
 /* A real root of a real number, where school has one: of a negative number for an odd under. Else the principal value. */
 bool math_power_of(struct math_value *a, struct math_value *e, struct math_point *at)
 {
@@ -283,8 +305,7 @@ bool math_power_of(struct math_value *a, struct math_value *e, struct math_point
             return false;
         if (mpz_cmpabs_ui(mpq_numref(e->q), 1u << 20) > 0)
             return false;
-        mpc_pow_si(a->z, a->z, mpz_get_si(mpq_numref(e->q)), MPC_RNDNN);
-        return math_spend(at, 10) && math_settle(a);
+        return math_spend(at, 10) && whole_power(a, mpz_get_si(mpq_numref(e->q)));
     }
     if (zero(a))
         return math_is_real(e) && sign_of(e) > 0;
@@ -311,16 +332,16 @@ bool math_power_of(struct math_value *a, struct math_value *e, struct math_point
         math_inexact(e);
         if (square) {
             mpc_sqrt(a->z, a->z, MPC_RNDNN);
-        } else if (math_exponent(e->z) > 20) {
+        } else if (math_exponent(e->z) > 20 || math_exponent(e->z) < -SLACK) {
             return false;
         } else if (real && !negative && math_is_real(e)) {
             mpfr_pow(mpc_realref(a->z), mpc_realref(a->z), mpc_realref(e->z), MPFR_RNDN);
         } else {
-            mpc_log(a->z, a->z, MPC_RNDNN);
-            mpc_mul(a->z, a->z, e->z, MPC_RNDNN);
-            if (!math_settle(a) || math_exponent(a->z) > 20)
+            if (!math_log(a->z))
                 return false;
-            mpc_exp(a->z, a->z, MPC_RNDNN);
+            mpc_mul(a->z, a->z, e->z, MPC_RNDNN);
+            if (!math_settle(a) || !math_exp(a->z))
+                return false;
         }
         if (!math_spend(at, square ? 3 : 60) || !math_settle(a))
             return false;

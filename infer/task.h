@@ -50,7 +50,7 @@ struct task {
     /* For a task whose answers are programs: judge() only finds them (extracted), and the tests that this reads decide (infer/code.h). */
     bool (*tests)(struct code_tests *t, const json_t *truth, struct err *e);
 };
-extern const struct task task_arithmetic, task_gsm8k;
+extern const struct task task_arithmetic, task_gsm8k, task_aime24, task_aime25, task_math500, task_olympiadbench, task_amc23;
 extern const struct task task_humaneval, task_humanevalplus, task_mbppplus, task_livecodebench;
 
 extern const struct task *const tasks[]; /* ended by NULL */

@@ -1,5 +1,5 @@
 /* infer/task_gsm8k.c - GSM8K (Cobbe et al. 2021, arXiv 2110.14168): TRUTH is openai's file as it is, {question, answer} with the gold after ####. */
-#include "infer/task.h"
+#include "infer/math_judge.h"
 
 static void judge(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut)
 {
@@ -11,6 +11,8 @@ static void judge(struct verdict *v, const json_t *truth, const char *key, const
 const struct task task_gsm8k = {
     .name = "gsm8k",
     .about = "grade-school word problems: the number after ####; else the last closed box, 'answer is', the last number",
+    .sampling = SAMPLING_PAPER(1),
+    .prompt = task_math_prompt,
     .gold = task_number_gold,
     .judge = judge,
 };
