@@ -168,25 +168,10 @@ static void test_reset(void)
 
 /* --- steps that are not finite --- */
 
-/* A folder of random weights with one number replaced. */
-static void write_weights(const char *dir, enum param_kind kind, int32_t layer, int64_t at, float value)
-{
-    struct model_config c = tiny_config();
-    struct param_table table;
-    ref_device();
-    params_plan(&table, &c);
-    struct tensors w = {&table, F32, dev_alloc((size_t)table.bytes[F32]), NULL};
-    weights_random(w, NULL, &c, 3);
-    dev_put((char *)tensors_at(w, params_get(&table, kind, layer)) + 4 * at, &value, 4);
-    save_weights(dir, w, F32, 0);
-    dev_free(w.base);
-    params_free(&table);
-}
-
 static void test_all_nan(void)
 {
     char *text, *config = run_settings("nan", NULL), *option = xprintf("--model.weights=%s", run_path("nan.weights"));
-    write_weights(run_path("nan.weights"), P_NORM_F, -1, 3, NAN);
+    run_write_weights(run_path("nan.weights"), P_NORM_F, -1, 3, NAN);
     check_int(run_train(&text, config, option, "--checkpoint.every_steps=100", "--phases.0.steps=20"), 1);
     check_has(text, "step 1 skipped: loss nan");
     check_has(text, "train: step 10: 10 steps in a row without finite loss and gradients");
@@ -209,7 +194,7 @@ static void test_all_nan(void)
 static void test_some_nan(void)
 {
     char *text, *config = run_settings("rare", NULL), *option = xprintf("--model.weights=%s", run_path("rare.weights"));
-    write_weights(run_path("rare.weights"), P_EMBED, -1, 39 * 16 + 5, NAN); /* token 39 */
+    run_write_weights(run_path("rare.weights"), P_EMBED, -1, 39 * 16 + 5, NAN); /* token 39 */
     struct err e;
     struct tokfile_out *o;
     char hex[HASH_XXH3_HEX];

@@ -266,6 +266,38 @@ static void test_refusals(void)
     free(config);
 }
 
+/* One token's embedding is NaN: the same steps are skipped, by all ranks or none, whichever rank met it. */
+static void test_skipped(void)
+{
+    enum { RANKS = 3 };
+    if (!can_run())
+        return;
+    run_write_weights(run_path("nan.weights"), P_EMBED, -1, 39 * 16 + 5, NAN); /* token 39 */
+    char *edits = xprintf("{\"model\": {\"weights\": \"%s\"}, \"batch\": {\"rows\": 2, \"micro_rows\": 1}}", run_path("nan.weights"));
+    char *config = run_settings("nan", edits), *option = xprintf("--run_dir=%s", run_path("nan-ranks"));
+    must_pass(0, config, "");
+    must_pass(RANKS, config, option);
+    if (!test_skip_message) {
+        json_t *a = run_jsonl(run_path("nan/metrics.jsonl")), *b = run_jsonl(run_path("nan-ranks/metrics.jsonl"));
+        int skipped = 0;
+        check(json_array_size(a) == 12 && json_array_size(b) == 12);
+        for (size_t i = 0; i < json_array_size(a); i++) {
+            const json_t *x = json_array_get(a, i), *y = json_array_get(b, i);
+            bool skip = json_is_true(json_object_get(x, "skipped"));
+            skipped += skip;
+            check_msg(skip == json_is_true(json_object_get(y, "skipped")), "step %zu", i + 1);
+            check(skip || fabs(run_num(y, "loss") / run_num(x, "loss") - 1) < 1e-6);
+            check(json_equal(json_object_get(x, "rows"), json_object_get(y, "rows")) || !skip);
+        }
+        check_msg(skipped > 0 && skipped < 12, "%d steps were skipped", skipped);
+        json_decref(a);
+        json_decref(b);
+    }
+    free(option);
+    free(edits);
+    free(config);
+}
+
 /* A process that a process started; 0: none yet. */
 static int child_of(pid_t parent)
 {
@@ -340,6 +372,7 @@ static void test_stop(void)
 
 static const struct test tests[] = {{"the same losses at any number of ranks", test_same_losses},
                                     {"the same bits again, and after resuming", test_same_bits},
+                                    {"steps that are not finite", test_skipped},
                                     {"one rank told to stop", test_stop},
                                     {"memory as planned", test_plan},
                                     {"planned for elsewhere", test_plan_elsewhere},

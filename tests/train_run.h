@@ -7,8 +7,10 @@
 #include "core/json.h"
 #include "core/rng.h"
 #include "data/tokfile.h"
+#include "model/weights.h"
 #include "tests/model_files.h"
 #include "tests/program.h"
+#include "tests/ref_util.h"
 #include "tests/test.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -218,5 +220,19 @@ static inline char *run_settings(const char *name, const char *edits)
         die("%s", e.msg);
     json_decref(o);
     return path;
+}
+/* A folder of random weights with one number replaced. */
+static inline void run_write_weights(const char *dir, enum param_kind kind, int32_t layer, int64_t at, float value)
+{
+    struct model_config c = tiny_config();
+    struct param_table table;
+    ref_device();
+    params_plan(&table, &c);
+    struct tensors w = {&table, F32, dev_alloc((size_t)table.bytes[F32]), NULL};
+    weights_random(w, NULL, &c, 3);
+    dev_put((char *)tensors_at(w, params_get(&table, kind, layer)) + 4 * at, &value, 4);
+    save_weights(dir, w, F32, 0);
+    dev_free(w.base);
+    params_free(&table);
 }
 #endif
