@@ -279,6 +279,21 @@ static void prepare_reads_them(void)
     free(here);
 }
 
+/* Columns of bytes may hold anything. */
+static void what_is_no_text(void)
+{
+    char *here = realpath("tests/data/not_text.parquet", NULL);
+    struct ran r = run_program(dir, "prepare --tokenizer byte --input '%s' --output n.tok --on-bad-line skip", here);
+    check_int(r.code, 0);
+    check_has(r.err, "n.tok: 2 documents, 12 tokens");
+    check_has(r.err, "not_text.parquet: row 2: the text of \"text\" is not UTF-8");
+    check_has(r.err, "not_text.parquet: row 3: the text of \"text\" holds a NUL byte");
+    check_has(r.err, "not_text.parquet: row 4: a record must have the keys of one form");
+    check_has(r.err, "skipped 3 bad lines");
+    ran_free(&r);
+    free(here);
+}
+
 /* A text of 100 MB is a record as any other. */
 static void one_long_text(void)
 {
@@ -349,6 +364,7 @@ static const struct test tests[] = {
     {"whatever it is kept in", whatever_it_is_kept_in},
     {"wrong files", wrong_files},
     {"prepare reads them", prepare_reads_them},
+    {"what is no text", what_is_no_text},
     {"one long text", one_long_text},
     {"files like the published sets", the_published_sets},
 };
