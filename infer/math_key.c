@@ -2,6 +2,7 @@
 #include "infer/math_equal.h"
 #include "core/err.h"
 #include "infer/math_compare.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,8 @@ static char *several(struct comparison *c, const struct math_form *f, const char
 /* A number as it is; an expression as its values at two points; "?" for what is neither. */
 static char *scalar(struct comparison *c, const struct math_form *f)
 {
+    if (f->x->op == MATH_SYM && !f->x->name[1] && isalpha((unsigned char)f->x->name[0]))
+        return xprintf("%c", tolower((unsigned char)f->x->name[0])); /* a choice, written as a letter or as a word */
     struct math_value v;
     math_value_init(&v);
     struct scalar x = {f->x, f->signs};

@@ -22,8 +22,9 @@ static const char *const greek[] = {"pi",       "alpha",  "beta",  "gamma",  "de
                                     "phi",      "varphi", "chi",   "psi",    "omega", "Gamma",   "Delta",      "Theta", "Lambda", "Xi",
                                     "Pi",       "Sigma",  "Phi",   "Psi",    "Omega", "infty",   "ell",        "Re",    "Im"};
 /* Short words that are neither functions nor products of variables. */
-static const char *const words[] = {"cm", "mm", "km", "kg", "mg", "lb", "lbs", "ft",  "mi",  "hr", "hrs", "mph", "kph", "mL",  "ml",
-                                    "oz", "sq", "cu", "am", "pm", "no", "in",  "rad", "rev", "yr", "yrs", "min", "sec", "deg", "units"};
+static const char *const words[] = {"cm", "mm", "km", "kg", "mg", "lb", "lbs", "ft",  "mi",  "hr", "hrs", "mph", "kph",  "mL",  "ml",
+                                    "oz", "sq", "cu", "am", "pm", "no", "in",  "rad", "rev", "yr", "yrs", "min", "sec",  "deg", "is",
+                                    "it", "we", "to", "of", "so", "if", "It",  "Is",  "We",  "To", "So",  "If",  "units"};
 
 static bool among(const char *s, size_t n, const char *const *list, size_t k)
 {
