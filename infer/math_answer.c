@@ -117,11 +117,6 @@ static bool has_number(const struct math_node *x)
 
 /* ---- items ---- */
 
-static bool whole(const struct math_node *x)
-{
-    return x->op == MATH_NUM && !strpbrk(x->name, ".(") && !x->base;
-}
-
 static struct math_node *ratio(struct parser *p, struct math_node *x)
 {
     struct math_node *r = math_new(p->m, MATH_RATIO, 1, x);
@@ -132,7 +127,8 @@ static struct math_node *ratio(struct parser *p, struct math_node *x)
         math_grow(p->m, r, y);
     }
     const struct math_node *hours = r->kid[0], *minutes = r->kid[1];
-    r->base = whole(hours) && whole(minutes) && strlen(hours->name) <= 2 && strlen(minutes->name) == 2 && minutes->name[0] < '6';
+    r->base =
+        math_is_whole(hours) && math_is_whole(minutes) && strlen(hours->name) <= 2 && strlen(minutes->name) == 2 && minutes->name[0] < '6';
     return r;
 }
 

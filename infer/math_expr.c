@@ -66,3 +66,8 @@ struct math_node *math_leaf(struct math *m, enum math_op op, const char *name)
     x->name = name;
     return x;
 }
+
+bool math_is_whole(const struct math_node *x)
+{
+    return x->op == MATH_NUM && !strpbrk(x->name, ".(") && !x->base && !x->paren;
+}

@@ -195,15 +195,10 @@ static struct math_node *symbol(struct parser *p)
     return math_leaf(p->m, MATH_SYM, kept);
 }
 
-static bool whole(const struct math_node *x)
-{
-    return x->op == MATH_NUM && !strpbrk(x->name, ".(") && !x->base && !x->paren;
-}
-
 /* over < under, both whole? Then a number before it makes a mixed number. */
 static bool proper(const struct math_node *x)
 {
-    if (x->op != MATH_DIV || x->paren || !whole(x->kid[0]) || !whole(x->kid[1]))
+    if (x->op != MATH_DIV || x->paren || !math_is_whole(x->kid[0]) || !math_is_whole(x->kid[1]))
         return false;
     const char *a = x->kid[0]->name, *b = x->kid[1]->name;
     return strlen(a) < strlen(b) || (strlen(a) == strlen(b) && strcmp(a, b) < 0);
@@ -216,10 +211,10 @@ static struct math_node *numeral(struct parser *p)
     if (is_sign(p, '_')) { /* a base */
         p->at++;
         struct math_node *base = argument(p, false);
-        int b = base && whole(base) && strlen(base->name) <= 2
+        int b = base && math_is_whole(base) && strlen(base->name) <= 2
                     ? (base->name[0] - '0') * (base->name[1] ? 10 : 1) + (base->name[1] ? base->name[1] - '0' : 0)
                     : 0;
-        if (b < 2 || b > 36 || !whole(x))
+        if (b < 2 || b > 36 || !math_is_whole(x))
             return NULL;
         x->base = b;
         for (const char *d = x->name; *d; d++)
@@ -227,7 +222,7 @@ static struct math_node *numeral(struct parser *p)
                 return NULL;
         return x;
     }
-    if (!whole(x))
+    if (!math_is_whole(x))
         return x;
     /* Mixed numbers: 3\frac12, 2 1/2. */
     struct math_token *from = p->at;

@@ -75,6 +75,8 @@ struct math_node *math_primary(struct parser *p);
 struct math_node *math_bracket(struct parser *p);
 
 struct math_node *math_leaf(struct math *m, enum math_op op, const char *name);
+/* Digits by themselves. */
+bool math_is_whole(const struct math_node *x);
 /* x with one more kid. */
 struct math_node *math_grow(struct math *m, struct math_node *x, struct math_node *kid);
 

@@ -4,6 +4,8 @@
 #include "core/rng.h"
 #include <stdlib.h>
 #include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h> /* XXH3_64bits */
 
 enum {
     EXACT_BITS = 1 << 16,   /* a rational may grow so large */
@@ -118,10 +120,7 @@ static bool number(const struct math_node *x, struct math_point *at, mpq_t q)
 
 static uint64_t hash(const char *s)
 {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (; *s; s++)
-        h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-    return h;
+    return XXH3_64bits(s, strlen(s));
 }
 
 /* Small whole numbers have a wider and wider range: the first points suit factorials and towers, the later ones everything else. */
