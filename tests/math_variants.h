@@ -237,7 +237,7 @@ static inline void write_integer(struct line *l, struct dice *d, long v)
     long u = labs(v);
     if (v < 0)
         put(l, "%s", flip(d) ? "-" : roll(d, 0, 3) ? "-" : "\u2212");
-    switch (u >= 1000 ? roll(d, 0, 5) : 0) {
+    switch (u >= 1000 && u < 1000000000 ? roll(d, 0, 5) : 0) {
     case 1:
     case 2:
     case 3: {
