@@ -196,29 +196,34 @@ static void verdict(struct session *x)
     snprintf(x->r->why, sizeof(x->r->why), "%.*s", (int)(n > 2 ? n - 2 : 0), (const char *)x->m.data + 6);
 }
 
-/* The judge's interpreter speaks: calls, then a verdict. */
+/* The judge's interpreter speaks: calls, a verdict, and that it is done with this program, which keeps it in step with us: whatever a program
+ * makes its tests do, nothing is left over for the next one. */
 static void converse(struct session *x)
 {
+    bool failed = false, told = false, too_large;
     for (;;) {
-        bool too_large;
         enum stop stop = get_message(&x->at_judge, &x->m, &too_large);
         char kind = stop == GOING && length_of(&x->m) ? (char)x->m.data[4] : '\0';
-        if (kind == 'V') {
+        if (kind == 'D')
+            break;
+        if (kind == 'V' && !failed) {
             verdict(x);
-            return;
-        }
-        enum call call = kind == 'C' ? carry(x) : CALL_JUDGE_GONE;
-        if (call == CALL_ANSWERED)
+            told = true;
             continue;
-        /* The tests wait for an answer that will not come. */
-        if (call == CALL_JUDGE_GONE || send_message(&x->at_judge, 'X', "", 0) != GOING)
-            judge_gone(x->seat);
-        if (call == CALL_JUDGE_GONE) {
-            x->r->out_of_time = stop == OUT_OF_TIME;
-            snprintf(x->r->why, sizeof(x->r->why), "call %lld: the tests ended by themselves: the answer is more than they can take in",
-                     (long long)x->calls);
         }
-        return;
+        enum call call = kind == 'C' && !failed && !told ? carry(x) : kind == 'V' ? CALL_ANSWERED : CALL_JUDGE_GONE;
+        failed = failed || call == CALL_FAILED;
+        /* The tests wait for an answer that will not come. */
+        if (call == CALL_JUDGE_GONE || (call == CALL_FAILED && send_message(&x->at_judge, 'X', "", 0) != GOING)) {
+            judge_gone(x->seat);
+            x->r->out_of_time = x->r->out_of_time || stop == OUT_OF_TIME;
+            break;
+        }
+    }
+    if (!failed && !told) {
+        x->r->correct = false;
+        snprintf(x->r->why, sizeof(x->r->why), "call %lld: the tests ended by themselves: the answer is more than they can take in",
+                 (long long)x->calls);
     }
 }
 
@@ -234,7 +239,7 @@ void code_seat_calls(struct code_seat *s, const json_t *request, double cpu_s, i
     x.at_judge = (struct watch){.run = &s->judge, .cpu_end = 1e9, .wall_end = log_now() + TESTS_SECONDS};
     char *text = json_dumps(request, JSON_COMPACT);
     must(text);
-    if (send_message(&x.at_judge, 0, text, strlen(text)) == GOING) {
+    if (send_message(&x.at_judge, 'T', text, strlen(text)) == GOING) {
         converse(&x);
     } else {
         snprintf(r->why, sizeof(r->why), "the interpreter for tests has ended");

@@ -1,6 +1,7 @@
 # infer/code_check.py - the judge's side: runs the tests of a benchmark, in an interpreter that the candidate's program never enters. The
-# functions under test are stand-ins that send a call out and take plain data back. Requests come at descriptor 3; each is served by a fork,
-# so that tests cannot disturb each other and numpy is loaded once. To the outside, at 4: "C" a call, "V1" passed, "V0" and why not.
+# functions under test are stand-ins that send a call out and take plain data back. Requests come at descriptor 3 ("T"); each is served by a
+# fork, so that tests cannot disturb each other and numpy is loaded once; "R" is a part of an answer, "X" says that none will come. To the
+# outside, at 4: "C" a call, "V1" passed, "V0" and why not, then "D" in any case.
 import builtins
 import gc
 import resource
@@ -45,8 +46,10 @@ def answer_value():
                 value = pieces if kind == b"l" else tuple(pieces)
             elif kind == b"x":
                 error = answer_exception(text)
-            else:
+            elif kind == b"e":
                 break
+            else:
+                raise ValueError
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError, ArithmeticError):
             raise Broken("the answer is no plain value") from None
     if error:
@@ -120,7 +123,10 @@ def main():
         pass
     gc.disable()
     while True:
-        request = json.loads(read_message(3))
+        message = read_message(3)
+        if message[:1] != b"T":
+            continue  # the rest of an answer that nobody waits for any more
+        request = json.loads(message[1:])
         child = os.fork()
         if child == 0:
             try:
@@ -129,6 +135,7 @@ def main():
                 os._exit(0)
         if os.waitpid(child, 0)[1]:
             os._exit(1)  # it may have ended within a message: only a new interpreter is in step again
+        write_message(4, b"D")
 
 
 main()
