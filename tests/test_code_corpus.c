@@ -271,7 +271,7 @@ static void leetcode(void)
     size_t i;
     json_array_foreach(records, i, record)
     {
-        if (!long_form() && i % 8)
+        if ((!long_form() && i % 8) || strstr(text_of(record, "solutions"), "sortedcontainers")) /* one wants a module that is not there */
             continue;
         char *test = xstrdup(text_of(json_object_get(record, "tests"), "functional")), *last = strstr(test, "\ncheck(Solution()."), *end;
         must(last && (end = strrchr(last, ')')));
