@@ -143,7 +143,6 @@ struct session {
 static void candidate_stopped(struct session *x, enum stop stop, bool too_large)
 {
     struct run_end end = run_finish(&x->candidate, stop != ENDED || too_large);
-    x->seat->program_s += end.cpu_s;
     x->r->out_of_time = stop == OUT_OF_TIME || (end.code == 137 && end.cpu_s > x->cpu_s);
     if (x->r->out_of_time)
         snprintf(x->r->why, sizeof(x->r->why), "call %lld: out of time (%g s of CPU time are allowed%s)", (long long)x->calls, x->cpu_s,
@@ -233,7 +232,6 @@ void code_seat_calls(struct code_seat *s, const json_t *request, double cpu_s, i
     struct run_spec spec = {.program = program, .input = -1, .server = s->call_py, .cpu_s = per_call ? cpu_s * 1000 : cpu_s};
     struct session x = {.seat = s, .cpu_s = cpu_s, .per_call = per_call, .wall_left = code_wall(cpu_s), .r = r};
     run_start(&x.candidate, s->sandbox, &spec);
-    s->runs++;
     judge_ready(s);
     x.at_candidate = (struct watch){.run = &x.candidate, .cpu_end = cpu_s};
     x.at_judge = (struct watch){.run = &s->judge, .cpu_end = 1e9, .wall_end = log_now() + TESTS_SECONDS};
@@ -246,7 +244,7 @@ void code_seat_calls(struct code_seat *s, const json_t *request, double cpu_s, i
         judge_gone(s);
     }
     if (x.candidate.pidfd >= 0)
-        s->program_s += run_finish(&x.candidate, true).cpu_s;
+        run_finish(&x.candidate, true);
     free(text);
     free(x.m.data);
 }

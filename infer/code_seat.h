@@ -13,8 +13,6 @@ struct code_seat {
     /* The interpreter that runs tests: started when the first is needed, kept. It is trusted with verdicts, not with the host. */
     struct run judge;
     bool judging;
-    int64_t runs;     /* sandboxes started */
-    double program_s; /* CPU seconds of the programs' sandboxes */
 };
 
 struct code_result {
