@@ -51,7 +51,7 @@ struct watch {
     struct run *run;
     double cpu_end, wall_end;
 };
-enum stop { GOING, OUT_OF_TIME, ENDED };
+enum stop { GOING, OUT_OF_TIME, FLOODING, ENDED };
 /* Waits until fd can be read (or written) or the limits are reached. */
 static enum stop wait_for(const struct watch *w, int fd, short events)
 {
@@ -66,6 +66,8 @@ static enum stop wait_for(const struct watch *w, int fd, short events)
             return ENDED;
         if (run_cpu(w->run) > w->cpu_end || log_now() > w->wall_end)
             return OUT_OF_TIME;
+        if (run_floods(w->run))
+            return FLOODING;
     }
 }
 
@@ -147,6 +149,8 @@ static void candidate_stopped(struct session *x, enum stop stop, bool too_large)
     if (x->r->out_of_time)
         snprintf(x->r->why, sizeof(x->r->why), "call %lld: out of time (%g s of CPU time are allowed%s)", (long long)x->calls, x->cpu_s,
                  x->per_call ? "" : " for all calls");
+    else if (stop == FLOODING)
+        snprintf(x->r->why, sizeof(x->r->why), "call %lld: the program makes files without end", (long long)x->calls);
     else if (too_large)
         snprintf(x->r->why, sizeof(x->r->why), "call %lld: the answer is too large or came before the call", (long long)x->calls);
     else if (end.code > 128)

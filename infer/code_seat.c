@@ -35,7 +35,7 @@ static bool run_case(struct code_seat *s, const json_t *test, double cpu_s, int 
     if (r->out_of_time)
         snprintf(r->why, sizeof(r->why), "out of time (%g s of CPU time are allowed)", cpu_s);
     else if (run.limit == RUN_OUTPUT)
-        snprintf(r->why, sizeof(r->why), "far more output than expected");
+        snprintf(r->why, sizeof(r->why), "far more output than expected, or files without end");
     else if (run.end.code > 128)
         snprintf(r->why, sizeof(r->why), "the program was ended by signal %d", run.end.code - 128);
     else if (run.end.code)

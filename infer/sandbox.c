@@ -15,6 +15,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -226,6 +227,15 @@ double run_cpu(struct run *r)
     learn_pid(r);
     return r->pid && clock_getcpuclockid(r->pid, &clock) == 0 && clock_gettime(clock, &t) == 0 ? (double)t.tv_sec + 1e-9 * (double)t.tv_nsec
                                                                                                : 0;
+}
+
+bool run_floods(const struct run *r)
+{
+    enum { FILES_MOST = 10000 };
+    char path[64];
+    struct statvfs fs;
+    snprintf(path, sizeof(path), "/proc/%d/root/tmp", (int)r->pid);
+    return r->pid && r->info >= 0 && statvfs(path, &fs) == 0 && fs.f_files - fs.f_ffree > FILES_MOST;
 }
 
 struct run_end run_finish(struct run *r, bool killed)

@@ -51,6 +51,8 @@ struct run {
 void run_start(struct run *r, const struct sandbox *s, const struct run_spec *spec);
 /* CPU seconds so far; 0 while the program is not known yet. */
 double run_cpu(struct run *r);
+/* Whether it has filled its /tmp with more files than any program needs: empty ones take no room there, but memory of the kernel. */
+bool run_floods(const struct run *r);
 struct run_end {
     int code;     /* exit code; 128 + number of the signal that ended it */
     double cpu_s; /* all of it, with the start of the sandbox */

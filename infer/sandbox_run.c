@@ -64,7 +64,7 @@ void sandbox_run(struct run_result *r, const struct sandbox *s, const struct run
         }
         errors += (int64_t)(err.n - before);
         keep_tail(&err, 4096);
-        if ((int64_t)out.n > spec->output || errors > spec->output + (1 << 20))
+        if ((int64_t)out.n > spec->output || errors > spec->output + (1 << 20) || (!ended && run_floods(&run)))
             r->limit = RUN_OUTPUT;
         else if (!ended && run_cpu(&run) > spec->cpu_s)
             r->limit = RUN_CPU;

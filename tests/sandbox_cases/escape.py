@@ -176,6 +176,12 @@ except OSError:
     pass
 if n > 64:
     escaped(n)
+#: files of no length
+n = 0
+while n < 60000:
+    os.close(os.open("/tmp/%d" % n, os.O_CREAT | os.O_WRONLY))
+    n += 1
+escaped(n)
 #: a fresh folder, first
 if os.listdir("/tmp") or os.getcwd() != "/tmp":
     escaped()
