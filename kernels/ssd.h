@@ -34,6 +34,9 @@ struct ssd_grad {
     float *ddt_bias, *dA_log, *dD; /* [H] added to */
 };
 
+/* The chunk to train with in place of a model's chunk_size: results do not depend on it but for rounding, the time and the kept states do. */
+int32_t ssd_train_chunk(int32_t chunk);
+
 /* Bytes of scratch for a forward (train false/true: without/with ssd_bwd) of up to T tokens in up to n documents, on as many CPU threads as
  * are set now. */
 size_t ssd_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs, int32_t chunk, int train);

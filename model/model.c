@@ -30,7 +30,7 @@ static void block_acts_layout(struct block_acts *b, struct arena *mem, const str
         b->g = b->y;
         return;
     }
-    int64_t chunks = seqs_max_chunks(t, sh->max_docs, c->chunk);
+    int64_t chunks = seqs_max_chunks(t, sh->max_docs, model_chunk(sh));
     b->rstd = take_f32(mem, t);
     b->ssd.dt = take_f32(mem, t * c->heads);
     b->ssd.cum = take_f32(mem, t * c->heads);
@@ -49,7 +49,7 @@ static size_t ops_bytes(const struct model_shape *sh)
 {
     const struct model_config *c = &sh->config;
     struct ssd_dims d = {c->heads, c->headdim, c->groups, c->state};
-    size_t n = ssd_scratch(d, sh->max_tokens, sh->max_docs, c->chunk, sh->train);
+    size_t n = ssd_scratch(d, sh->max_tokens, sh->max_docs, model_chunk(sh), sh->train);
     if (sh->train) {
         n = max_size(n, conv_scratch(sh->max_tokens, config_conv_dim(c), c->conv));
         n = max_size(n, rmsnorm_scratch(sh->max_tokens, c->hidden));

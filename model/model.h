@@ -23,6 +23,11 @@ struct model_shape {
     bool train;
     int32_t logit_rows; /* rows of logits at a time */
 };
+/* Tokens of an SSD chunk in these passes. */
+static inline int32_t model_chunk(const struct model_shape *s)
+{
+    return s->train ? ssd_train_chunk(s->config.chunk) : s->config.chunk;
+}
 /* What whoever spreads the weights over ranks is told of a pass, by bucket; each may be NULL. */
 struct model_hooks {
     void (*use)(void *arg, int32_t bucket);   /* the forward is about to read its weights for the first time */

@@ -78,7 +78,7 @@ static void published_note(struct bench *b, json_t *row)
     }
 }
 
-/* The scan without what only the backward reads, and with other chunks than the model's. */
+/* The scan without what only the backward reads, and with other chunks than a training run's. */
 static void scans(struct bench *b, struct bench_train *t)
 {
     struct bench_layer v = bench_layer(t);
@@ -89,8 +89,8 @@ static void scans(struct bench *b, struct bench_train *t)
     for (bench_begin(b, "ssd fwd, inference", 0); bench_next(b);)
         ssd_fwd(v.a.y, none, v.in, v.dims, t->p.s, zero, t->m.acts.scratch.ops);
     bench_row(b, n * ssd_bytes(c, c->chunk, false, false, e), n * ssd_flops(c, c->chunk, false), 0);
-    for (int32_t chunk = 64; chunk <= 128; chunk *= 2) {
-        if (chunk == c->chunk)
+    for (int32_t chunk = 64; chunk <= 256; chunk *= 2) {
+        if (chunk == t->p.s.chunk)
             continue;
         char name[48];
         int32_t len = (int32_t)t->p.s.tokens;

@@ -23,7 +23,7 @@ static inline void rig_layout(struct rig *r, struct arena *a, int32_t slots)
     if (sh->train)
         r->g = (struct tensors){&r->table, F32, (char *)arena_take(a, (size_t)r->table.bytes[F32]), NULL};
     acts_layout(&r->acts, a, sh, r->layer);
-    pass_layout(&r->dev, a, sh->max_tokens, sh->max_docs, sh->config.chunk, true);
+    pass_layout(&r->dev, a, sh->max_tokens, sh->max_docs, model_chunk(sh), true);
     if (slots > 0)
         state_layout(&r->state, a, &sh->config, slots, sh->type, F32);
 }
@@ -42,11 +42,11 @@ static inline void rig_open(struct rig *r, const struct model_shape *shape, int3
     rig_layout(r, &place, slots);
     must(place.used == r->bytes);
     struct arena h = {0};
-    pass_layout(&r->host, &h, shape->max_tokens, shape->max_docs, shape->config.chunk, true);
+    pass_layout(&r->host, &h, shape->max_tokens, shape->max_docs, model_chunk(shape), true);
     r->host_bytes = h.used;
     r->host_mem = dev_host_alloc(r->host_bytes);
     h = (struct arena){(char *)r->host_mem, r->host_bytes, 0};
-    pass_layout(&r->host, &h, shape->max_tokens, shape->max_docs, shape->config.chunk, true);
+    pass_layout(&r->host, &h, shape->max_tokens, shape->max_docs, model_chunk(shape), true);
 }
 
 static inline void rig_close(struct rig *r)

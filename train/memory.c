@@ -14,7 +14,7 @@ static struct tensors take_tensors(struct arena *mem, const struct param_table *
 
 void batch_layout(struct pass *p, struct arena *mem, const struct model_shape *s)
 {
-    pass_layout(p, mem, s->max_tokens, s->max_docs, s->config.chunk, true);
+    pass_layout(p, mem, s->max_tokens, s->max_docs, model_chunk(s), true);
 }
 
 void memory_layout(struct memory *m, struct arena *mem, const struct param_table *t, const struct memory_shape *s, struct block_acts *layer)

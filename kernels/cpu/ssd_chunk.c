@@ -189,6 +189,11 @@ void ssd_room_layout(struct ssd_room *r, struct arena *a, struct ssd_dims d, int
     r->own = arena_take(a, r->own_size * (size_t)omp_get_max_threads());
 }
 
+int32_t ssd_train_chunk(int32_t chunk)
+{
+    return chunk;
+}
+
 size_t ssd_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs, int32_t chunk, int train)
 {
     struct ssd_room r;

@@ -228,13 +228,15 @@ template <class T> static __device__ __forceinline__ float silu(float z, float *
 
 /* o may be y: a thread reads an element before it writes it, and nobody else reads it after. */
 template <class T, int V>
-static __global__ void __launch_bounds__(MAX_THREADS) gate_fwd_kernel(T *o, int64_t ldo, float *rstd, const T *y, int64_t ldy, const T *z,
-                                                                      int64_t ldz, const float *w, float eps, int64_t rows, int64_t n)
+static __global__ void __launch_bounds__(MAX_THREADS)
+    gate_fwd_kernel(T *o, int64_t ldo, float *rstd, const T *y, int64_t ldy, const T *z, int64_t ldz, const float *w, float eps,
+                    unsigned sets, int64_t n, unsigned groups)
 {
     __shared__ float part[32];
-    int64_t t = (int64_t)blockIdx.x * blockDim.y + threadIdx.y, first = blockIdx.y * n;
-    if (t >= rows)
+    unsigned set = blockIdx.x * blockDim.y + threadIdx.y;
+    if (set >= sets)
         return;
+    int64_t t = set / groups, first = (set - (unsigned)t * groups) * n;
     const T *py = y + t * ldy + first, *pz = z + t * ldz + first;
     T *po = o + t * ldo + first;
     int64_t step = (int64_t)blockDim.x * V, c0 = (int64_t)threadIdx.x * V;
@@ -272,7 +274,7 @@ static __global__ void __launch_bounds__(MAX_THREADS) gate_fwd_kernel(T *o, int6
     }
     float r = 1.0f / sqrtf(row_sum(sum, part) / (float)n + eps);
     if (threadIdx.x == 0 && rstd)
-        rstd[t * gridDim.y + blockIdx.y] = r;
+        rstd[set] = r;
     auto finish = [&](int64_t c, float(&g)[V]) {
         float fw[V];
         floats_read<V>(fw, w + first + c);
@@ -380,10 +382,10 @@ void gatenorm_fwd(mat o, float *rstd, mat y, mat z, const float *w, int groups, 
         constexpr int W = vec_width<T>();
         int v = n % W == 0 && vec_fits(W, o, y, z) && fits_floats(W, w) ? W : 1;
         dim3 block = row_block(ceil_div(n, v));
-        dim3 grid(grid_size(ceil_div(y.rows, block.y)), (unsigned)groups);
+        unsigned sets = grid_size(y.rows * groups);
         auto kernel = v == W ? gate_fwd_kernel<T, W> : gate_fwd_kernel<T, 1>;
-        kernel<<<grid, block, 0, cuda_stream()>>>((T *)o.data, o.ld, rstd, (const T *)y.data, y.ld, (const T *)z.data, z.ld, w, eps, y.rows,
-                                                  n);
+        kernel<<<grid_size(ceil_div(sets, block.y)), block, 0, cuda_stream()>>>((T *)o.data, o.ld, rstd, (const T *)y.data, y.ld,
+                                                                                (const T *)z.data, z.ld, w, eps, sets, n, (unsigned)groups);
         cuda_launched();
     });
 }

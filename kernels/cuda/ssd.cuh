@@ -111,8 +111,8 @@ constexpr size_t SHARED_MAX = 163 * 1024;
 struct ssd_fwd_args {
     mat y;
     struct ssd_in in;
-    const float *dt, *cum; /* [T, H] */
-    void *states;          /* ssd_kept's, or NULL */
+    float *dt, *cum; /* [T, H]; read, but written (when not NULL) by the kernel for Hopper */
+    void *states;    /* ssd_kept's, or NULL */
     struct ssd_dims d;
     struct seqs s;
     struct state_view state;

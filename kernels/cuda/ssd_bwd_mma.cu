@@ -11,17 +11,84 @@
  * in outputs i >= t, the leaving state's share of inputs j < t, and the part of the state that passes through, e_end <S, R>. Row and
  * column sums of the pairs are taken from the same float32 numbers, so their difference loses nothing but rounding at the tile's scale;
  * sums like y . dy, which cancel across the whole sequence, are never formed.
- * On a Hopper the kernels of ssd_bwd_wgmma.cu run in place of those here.
+ * On a Hopper the kernel of ssd_bwd_wgmma.cu does step 3.
  */
 #include "kernels/cuda/ssd_bwd_tile.cuh"
 #include <type_traits>
 
 namespace
 {
-/* --- Steps 1 and 2: a state, or a state's gradient, walking over tiles ---
+/* --- Steps 1 and 2: a state, or a state's gradient, walks over consecutive tiles of one document ---
+ *
+ * Not REVERSE: the states entering tiles 1.. of chunk chunk0 + unit, from the one kept at its start.
+ * REVERSE: the gradients of the states leaving the tiles of document `unit` in this slice, from the last to the first.
  *
  * What a step waits for is its product alone: tiles are fetched WALK_AHEAD steps before, and u is weighted one step before, beside the
  * product of the tile at hand. */
+struct walk_range {
+    int64_t doc_row;
+    int doc_len, first, chunk, per_chunk; /* first: token of the document */
+    int lo, n_tile, n_update;             /* first chunk; n_update < n_tile when nobody wants what follows the last tile */
+    bool goes_on, came_from;              /* the document after the last chunk, before the first */
+
+    __device__ __forceinline__ tile_place place(int tile) const
+    {
+        const int in_chunk = tile % per_chunk * TILE, token = first + tile / per_chunk * chunk + in_chunk;
+        return {doc_row + token, min(min(chunk - in_chunk, doc_len - token), TILE)};
+    }
+};
+/* False: the slice has nothing of the document. */
+template <bool REVERSE> __device__ __forceinline__ bool walk_range_of(walk_range &w, const bwd_kernel_args &a, int unit)
+{
+    int hi = a.chunk0 + unit + 1;
+    w.lo = hi - 1, w.goes_on = true, w.came_from = false;
+    if (REVERSE) {
+        w.lo = max(a.s.first_chunk[unit], a.chunk0);
+        hi = min(a.s.first_chunk[unit + 1], a.chunk1);
+        if (w.lo >= hi)
+            return false;
+        w.goes_on = hi < a.s.first_chunk[unit + 1];
+        w.came_from = w.lo > a.s.first_chunk[unit];
+    }
+    const int doc = a.s.chunk_doc[w.lo];
+    w.doc_row = a.s.start[doc], w.doc_len = (int)(a.s.start[doc + 1] - w.doc_row);
+    w.chunk = a.s.chunk, w.per_chunk = a.per_chunk, w.first = (w.lo - a.s.first_chunk[doc]) * a.s.chunk;
+    w.n_tile = tiles_of(a.s, w.lo, hi, TILE);
+    w.n_update = w.came_from ? w.n_tile : w.n_tile - 1;
+    return true;
+}
+template <int N> __device__ __forceinline__ bf16 *entering_state(const bwd_kernel_args &a, const walk_range &w, int tile, int head)
+{
+    return a.S + (((int64_t)(w.lo - a.chunk0) * (a.per_chunk - 1) + tile - 1) * a.d.heads + head) * HEADDIM * N;
+}
+template <int N> __device__ __forceinline__ bf16 *leaving_gradient(const bwd_kernel_args &a, const walk_range &w, int tile, int head)
+{
+    return a.R + (((int64_t)(w.lo - a.chunk0) * a.per_chunk + tile) * a.d.heads + head) * HEADDIM * N;
+}
+/* Rounds 16 rows of 64 columns to bf16 and writes them in whole lines of 128 bytes: an even row's quad of lanes and the next row's
+ * exchange halves, so that the eight write first the one row, then the other. */
+__device__ __forceinline__ void write_lines(bf16 *to, int64_t ld, const float (*acc)[4])
+{
+    const bool odd = frag_row() & 1;
+    const int col = (odd ? 32 : 0) + 8 * (lane_id() & 3);
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        uint32_t r[8];
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            r[j] = pack2(acc[j][2 * half], acc[j][2 * half + 1]);
+        const uint4 left = quad_transpose(r[0], r[1], r[2], r[3]), right = quad_transpose(r[4], r[5], r[6], r[7]);
+        uint4 other = odd ? left : right;
+        other.x = __shfl_xor_sync(~0u, other.x, 4);
+        other.y = __shfl_xor_sync(~0u, other.y, 4);
+        other.z = __shfl_xor_sync(~0u, other.z, 4);
+        other.w = __shfl_xor_sync(~0u, other.w, 4);
+        bf16 *row = to + (8 * half + (frag_row() & ~1)) * ld + col;
+        *(uint4 *)row = odd ? other : left;
+        *(uint4 *)(row + ld) = odd ? right : other;
+    }
+}
+
 constexpr int WALK_AHEAD = 3;
 template <int N> struct walk_shared {
     bf16 u[WALK_AHEAD][TILE * HEADDIM], v[WALK_AHEAD + 1][TILE * N];
@@ -156,7 +223,7 @@ template <int N> struct bwd_shared {
 enum { ALL = 1, PAIRS }; /* barriers */
 
 /* Lane l has tokens 2l and 2l + 1. */
-__device__ __forceinline__ lane_sums lane_sums_of(const head_sums &h)
+__device__ __forceinline__ lane_sums lane_sums_of(const head_sums &h, const tile_steps &steps)
 {
     lane_sums s = {};
 #pragma unroll
@@ -169,10 +236,12 @@ __device__ __forceinline__ lane_sums lane_sums_of(const head_sums &h)
         s.to[k] = h.leave[0][t] + h.leave[1][t];
         s.du_x[k] = h.du_x[0][t] + h.du_x[1][t];
         s.dy_x += h.dy_x[t];
+        s.dt[k] = steps.dt[t];
     }
 #pragma unroll
     for (int w = 0; w < 8; w++)
         s.pass += h.pass[w];
+    s.pass *= exp_fast(steps.cum[TILE - 1]);
     return s;
 }
 
@@ -203,7 +272,7 @@ template <int N> __device__ __forceinline__ void states_team(const bwd_kernel_ar
         barrier<ALL, BWD_THREADS>();
         fetch(h + 1);
         if (h > 0 && warp == h % 8)
-            finish_head(a, lane_sums_of(sh.sums[stage ^ 1]), sh.steps[(h - 1) % 3], t.at, t.head0 + h - 1, t.index);
+            finish_head(a, lane_sums_of(sh.sums[stage ^ 1], sh.steps[(h - 1) % 3]), t.at, t.head0 + h - 1, t.index);
         const bf16 *x = sh.x[stage], *dy = sh.dy[stage], *S = sh.S[stage], *R = sh.R[stage];
         const tile_steps &steps = sh.steps[h % 3];
         head_sums &sums = sh.sums[stage];
@@ -262,7 +331,7 @@ template <int N> __device__ __forceinline__ void states_team(const bwd_kernel_ar
 
     barrier<ALL, BWD_THREADS>(); /* the other team's sums and dG are there */
     if (warp == 0)
-        finish_head(a, lane_sums_of(sh.sums[(t.n_head - 1) & 1]), sh.steps[(t.n_head - 1) % 3], t.at, t.head0 + t.n_head - 1, t.index);
+        finish_head(a, lane_sums_of(sh.sums[(t.n_head - 1) & 1], sh.steps[(t.n_head - 1) % 3]), t.at, t.head0 + t.n_head - 1, t.index);
     warp_product<false, TILE, false, N>(dC, sh.GL, bm, sh.B, bn, 0, bm + 32);
     warp_product<true, TILE, false, N>(dB, sh.GL, bm, sh.C, bn, bm, TILE);
 #pragma unroll
@@ -466,12 +535,12 @@ template <int N> void run(const struct ssd_bwd_args &a)
                          a.chunk0,
                          a.chunk1,
                          ssd_bwd_mma_plan(a.d, a.s.chunk).per_chunk};
-    if (ssd_fwd_wgmma_runs()) {
+    const int64_t walks = a.s.n + (k.per_chunk > 1 ? a.chunk1 - a.chunk0 : 0);
+    launch(walk_kernel<N>, walks * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
+    if (ssd_fwd_wgmma_runs())
         ssd_bwd_wgmma(k);
-        return;
-    }
-    launch(walk_kernel<N>, walks_of(k) * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
-    launch(bwd_kernel<N>, tile_blocks(k), BWD_THREADS, sizeof(bwd_shared<N>), k);
+    else
+        launch(bwd_kernel<N>, tile_blocks(k), BWD_THREADS, sizeof(bwd_shared<N>), k);
 }
 } // namespace
 

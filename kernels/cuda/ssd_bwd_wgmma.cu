@@ -1,14 +1,12 @@
 /* kernels/cuda/ssd_bwd_wgmma.cu - SSD backward on the tensor cores of Hopper (sm_90a). Formulas: ssd_bwd_mma.cu.
  *
- * Walks: a block has two heads of a group, a warpgroup each, which share the tiles of B or C.
- *
- * Gradients of a tile: a block has one tile and takes the heads of a group in turn. Its four warpgroups go through the heads each at its
- * own pace:
+ * A block has one tile and takes the heads of a group in turn. Its four warpgroups go through the heads each at its own pace:
  *     copy      brings x, dy, S, R and the time steps of the heads into a ring of shared memory, and makes ddt of the heads that are done;
  *     entering  what goes through the entering states: dC, C_i . (S^T dy_i);
  *     leaving   what goes through the gradients of the leaving states: dB, <S, R>;
  *     pairs     the pairs of tokens, du and dx. All [token][token] are transposed here, j down and i across: then G_ij L_ij is made in the
- *               registers that the next product takes it from.
+ *               registers that the next product takes it from. A warp has rows 8 w.. and 8 (7 - w)..: of the triangle j <= i all have
+ *               the same share.
  * At the end the pairs' sum of dG goes through shared memory into dB and dC.
  */
 #include "kernels/cuda/ssd_bwd_tile.cuh"
@@ -16,11 +14,11 @@
 
 namespace
 {
-constexpr int STAGES = 3; /* of a ring in shared memory: heads of a tile, or tiles of a walk */
+constexpr int STAGES = 3; /* heads in the ring */
 
 /* Per-token sums of one head. */
 struct group_sums {
-    float pair_row[4][TILE]; /* sum over j < i of dG_ij G_ij; part r holds columns j = 16 r.. */
+    float pair_row[4][TILE]; /* sum over j < i of dG_ij G_ij; part r is that of warp r's rows j; parts 2 and 3 begin at i = 16 */
     float pair_col[TILE];    /* the same over i > j */
     float enter[TILE];       /* e_i C_i . (S^T dy_i) */
     float leave[TILE];       /* f_j dt_j x_j . (R B_j) */
@@ -32,147 +30,116 @@ template <int N> struct tile_shared {
     bf16 B[N / 64 * PANEL], C[N / 64 * PANEL];
     bf16 x[STAGES][PANEL], dy[STAGES][PANEL];
     bf16 S[STAGES][N / 64 * PANEL], R[STAGES][N / 64 * PANEL];
-    bf16 dG[PANEL];               /* [j][i], summed over the heads */
+    bf16 dG[PANEL];               /* [j][i], summed over the heads; before that a head's dx on its way */
+    float2 G[12][GROUP];          /* each thread its own */
     tile_steps steps[2 * STAGES]; /* a head's are wanted until its sums are finished, when the next but STAGES is on its way */
     group_sums sums[STAGES];
+    lane_sums done[GROUP]; /* of the last four heads that are done, a warp's each */
     uint64_t full[STAGES], empty[STAGES], dG_full;
 };
 
-constexpr int WALK_HEADS = 2;
-template <int N> struct walk_shared {
-    bf16 u[STAGES][WALK_HEADS][PANEL], v[STAGES][N / 64 * PANEL];
-    tile_steps steps[STAGES][WALK_HEADS];
+struct bwd_wgmma_args {
+    bwd_kernel_args all;
+    CUtensorMap x, dy, B, C, kept, S, R;
 };
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-constexpr int COPY_REGISTERS = 56, ENTERING_REGISTERS = 144, LEAVING_REGISTERS = 144,
-              PAIR_REGISTERS = 168; /* a thread's: 128 a thread in all */
-
-/* Not REVERSE: u = x, v = B. REVERSE: u = dy, v = C. */
-template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_kernel_args &a, int block)
-{
-    constexpr int Q = N / 32;
-    constexpr int64_t STATE = HEADDIM * N;
-    walk_shared<N> &sh = *(walk_shared<N> *)shared_block();
-    const int heads = a.d.heads, in_group = heads / a.d.groups, sets = (in_group + WALK_HEADS - 1) / WALK_HEADS,
-              place = threadIdx.x / GROUP;
-    const int set = block % sets, group = block / sets % a.d.groups, unit = block / sets / a.d.groups;
-    const int head = group * in_group + set * WALK_HEADS + place, rows = group_warp() * 16;
-    const bool has_head = set * WALK_HEADS + place < in_group; /* the last of an odd number has the block for itself */
-    walk_range w;
-    if (!walk_range_of<REVERSE>(w, a, unit))
-        return;
-    const tokens<bf16> u = REVERSE ? a.dy : a.x, v = REVERSE ? a.C : a.B;
-
-    auto fetch = [&](int i) {
-        if (i < w.n_update) {
-            const int stage = i % STAGES;
-            const auto [row, len] = w.place(REVERSE ? w.n_tile - 1 - i : i);
-            if (has_head) {
-                const int64_t step = row * heads + head;
-                panels_copy<HEADDIM>(sh.u[stage][place], u.row(row) + head * HEADDIM, u.ld, len);
-                steps_copy(&sh.steps[stage][place], a.dt + step, a.cum + step, heads, len, threadIdx.x % GROUP);
-            }
-            if (place < N / 64)
-                panels_copy<64>(sh.v[stage] + place * PANEL, v.row(row) + group * N + place * 64, v.ld, len);
-        }
-        copies_commit();
-    };
-    for (int i = 0; i < STAGES - 1; i++)
-        fetch(i);
-
-    float S[Q][4][4];
-    zero(S);
-    if (has_head && REVERSE && w.goes_on)
-        state_read<N>(S, a.carry_in + head * STATE, F32, rows, 0, 0, 32);
-    if (has_head && !REVERSE)
-        state_read<N>(S, a.kept + ((int64_t)w.lo * heads + head) * STATE, BF16, rows, 0, 0, 32);
-
-    for (int i = 0; i < w.n_tile; i++) {
-        copies_wait<STAGES - 2>();
-        fence_async();
-        __syncthreads(); /* tile i is there, tile i - 1 is used up */
-        fetch(i + STAGES - 1);
-        const int tile = REVERSE ? w.n_tile - 1 - i : i, stage = i % STAGES;
-        if (has_head && (REVERSE || i > 0)) {
-            bf16 *to = (REVERSE ? leaving_gradient<N>(a, w, tile, head) : entering_state<N>(a, w, tile, head)) + rows * N;
-#pragma unroll
-            for (int panel = 0; panel < N / 64; panel++)
-                write_lines(to + panel * 64, N, &S[2 * panel][0]);
-        }
-        if (i == w.n_update)
-            break;
-        if (!has_head)
-            continue;
-        const tile_steps &steps = sh.steps[stage][place];
-        const float end = steps.cum[TILE - 1];
-        uint32_t us[TILE / 16][4]; /* of the tile: u_j times its weight */
-#pragma unroll
-        for (int k = 0; k < TILE / 16; k++) {
-            load_a<true, 64>(us[k], sh.u[stage][place], rows, 16 * k);
-#pragma unroll
-            for (int r = 0; r < 4; r += 2) {
-                const int j = 16 * k + 4 * r + frag_col();
-                const float2 cum = *(const float2 *)&steps.cum[j], dt = *(const float2 *)&steps.dt[j];
-                const float w0 = REVERSE ? exp_fast(cum.x) : dt.x * exp_fast(end - cum.x);
-                const float w1 = REVERSE ? exp_fast(cum.y) : dt.y * exp_fast(end - cum.y);
-                us[k][r] = pack2(low2(us[k][r]) * w0, high2(us[k][r]) * w1);
-                us[k][r + 1] = pack2(low2(us[k][r + 1]) * w0, high2(us[k][r + 1]) * w1);
-            }
-        }
-        scale(S, exp_fast(end));
-        product_begin(S, us);
-#pragma unroll
-        for (int k = 0; k < TILE / 16; k++)
-            product<true>(S, us[k], panel_by_col(sh.v[stage], k), true);
-        product_commit();
-        product_end<0>(S, us);
-    }
-    if (has_head && REVERSE && w.came_from)
-        state_write<N>(S, a.carry_out + head * STATE, F32, rows, 0, 0, 32);
-}
+constexpr int COPY_REGISTERS = 56, PAIR_REGISTERS = 168, STATE_REGISTERS = 144; /* a thread's: 128 a thread in all */
 
 /* Lane l has tokens 2l and 2l + 1. */
-__device__ __forceinline__ lane_sums lane_sums_of(const group_sums &h)
+__device__ __forceinline__ lane_sums lane_sums_of(const group_sums &h, const tile_steps &steps)
 {
     lane_sums s = {};
 #pragma unroll
     for (int k = 0; k < 2; k++) {
         const int t = 2 * lane_id() + k;
         float row = 0;
-        for (int part = 0; part <= t >> 4; part++)
-            row += h.pair_row[part][t];
+#pragma unroll
+        for (int part = 0; part < 4; part++)
+            if (part < 2 || t >= 16)
+                row += h.pair_row[part][t];
         s.from[k] = row - h.pair_col[t] + h.enter[t];
         s.to[k] = h.leave[t];
         s.du_x[k] = h.du_x[t];
         s.dy_x += h.dy_x[t];
+        s.dt[k] = steps.dt[t];
     }
-    s.pass = (h.pass[0] + h.pass[1]) + (h.pass[2] + h.pass[3]);
+    s.pass = ((h.pass[0] + h.pass[1]) + (h.pass[2] + h.pass[3])) * exp_fast(steps.cum[TILE - 1]);
     return s;
 }
 
-template <int N> __device__ __forceinline__ void copy_heads(const bwd_kernel_args &a, tile_shared<N> &sh, const bwd_tile &t)
+/* The copy engine brings whole tiles and states, at the word of one thread; below the others lie tokens that are not the document's. */
+template <int N> __device__ __forceinline__ void copy_heads(const bwd_wgmma_args &m, tile_shared<N> &sh, const bwd_tile &t)
 {
+    constexpr int TOKEN_BYTES = PANEL * sizeof(bf16), STATE_BYTES = N / 64 * PANEL * sizeof(bf16);
+    const bwd_kernel_args &a = m.all;
     const int64_t row = t.at.row;
-    const int len = t.at.len;
-    panels_copy<N>(sh.B, a.B.row(row) + t.group * N, a.B.ld, len);
-    panels_copy<N>(sh.C, a.C.row(row) + t.group * N, a.C.ld, len);
+    const int len = t.at.len, token = threadIdx.x % GROUP;
+    const bool whole = len == TILE, first = threadIdx.x % GROUP == 0;
+    float dt = 0, cum = 0; /* of the next head */
+    auto load_steps = [&](int h) {
+        if (token < TILE) { /* below the last row dt is 0 and cum stays */
+            const int64_t step = row * a.d.heads + t.head0 + h;
+            dt = token < len ? a.dt[step + (int64_t)token * a.d.heads] : 0.f;
+            cum = a.cum[step + (int64_t)min(token, len - 1) * a.d.heads];
+        }
+    };
+    load_steps(0);
     for (int h = 0; h < t.n_head + STAGES; h++) {
         const int stage = h % STAGES, head = t.head0 + h, done = h - STAGES;
-        if (done >= 0)
+        if (done >= 0) {
             barrier_wait(&sh.empty[stage], done / STAGES);
-        if (h < t.n_head) {
-            const int64_t step = row * a.d.heads + head;
-            panels_copy<HEADDIM>(sh.x[stage], a.x.row(row) + head * HEADDIM, a.x.ld, len);
-            panels_copy<HEADDIM>(sh.dy[stage], a.dy.row(row) + head * HEADDIM, a.dy.ld, len);
-            panels_copy<N>(sh.R[stage], leaving_gradient<N>(a, t, h), N, HEADDIM);
-            panels_copy<N>(sh.S[stage], entering_state<N>(a, t, h), N, HEADDIM);
-            steps_copy(&sh.steps[h % (2 * STAGES)], a.dt + step, a.cum + step, a.d.heads, len);
+            if (group_warp() == done % 4)
+                sh.done[token] = lane_sums_of(sh.sums[stage], sh.steps[done % (2 * STAGES)]);
         }
-        if (done >= 0 && group_warp() == done % 4)
-            finish_head(a, lane_sums_of(sh.sums[stage]), sh.steps[done % (2 * STAGES)], t.at, t.head0 + done, t.index);
-        if (h < t.n_head)
-            copies_arrive(&sh.full[stage]); /* the sums that were there have been read, too */
+        if (h < t.n_head) {
+            uint64_t *const full = &sh.full[stage];
+            if (first) {
+                const int64_t R_row = (((int64_t)t.index - (int64_t)a.chunk0 * a.per_chunk) * a.d.heads + head) * HEADDIM;
+                const bool kept = t.in_chunk == 0;
+                const int64_t S_tile = kept ? t.chunk : (int64_t)(t.chunk - a.chunk0) * (a.per_chunk - 1) + t.in_chunk - 1;
+                int bytes = 2 * STATE_BYTES;
+                if (whole) {
+                    box_load(sh.dy[stage], m.dy, row, head * HEADDIM, full);
+                    box_load(sh.x[stage], m.x, row, head * HEADDIM, full);
+                    bytes += 2 * TOKEN_BYTES;
+                    if (h == 0) {
+#pragma unroll
+                        for (int i = 0; i < N / 64; i++) {
+                            box_load(sh.B + i * PANEL, m.B, row, t.group * N + 64 * i, full);
+                            box_load(sh.C + i * PANEL, m.C, row, t.group * N + 64 * i, full);
+                        }
+                        bytes += 2 * STATE_BYTES;
+                    }
+                }
+#pragma unroll
+                for (int i = 0; i < N / 64; i++) {
+                    box_load(sh.S[stage] + i * PANEL, kept ? m.kept : m.S, (S_tile * a.d.heads + head) * HEADDIM, 64 * i, full);
+                    box_load(sh.R[stage] + i * PANEL, m.R, R_row, 64 * i, full);
+                }
+                barrier_expect(full, bytes);
+            }
+            if (!whole) {
+                if (h == 0) {
+                    panels_copy<N>(sh.B, a.B.row(row) + t.group * N, a.B.ld, len);
+                    panels_copy<N>(sh.C, a.C.row(row) + t.group * N, a.C.ld, len);
+                }
+                panels_copy<HEADDIM>(sh.dy[stage], a.dy.row(row) + head * HEADDIM, a.dy.ld, len);
+                panels_copy<HEADDIM>(sh.x[stage], a.x.row(row) + head * HEADDIM, a.x.ld, len);
+                copies_wait_all();
+                fence_async();
+            }
+            if (token < TILE) {
+                tile_steps &steps = sh.steps[h % (2 * STAGES)];
+                steps.dt[token] = dt, steps.cum[token] = cum;
+            }
+            warp_arrive(full); /* the sums that were there have been read, too */
+            if (h + 1 < t.n_head)
+                load_steps(h + 1);
+        }
+        const int mine = done / 4 * 4 + group_warp(); /* a warp alone would keep the others waiting */
+        if (done >= 0 && (done % 4 == 3 || done == t.n_head - 1) && mine <= done)
+            finish_head(a, sh.done[token], t.at, t.head0 + mine, t.index);
     }
 }
 
@@ -191,23 +158,19 @@ __device__ __forceinline__ void through_states(const bwd_kernel_args &a, tile_sh
         const tile_steps &steps = sh.steps[h % (2 * STAGES)];
         group_sums &sums = sh.sums[stage];
         barrier_wait(&sh.full[stage], h / STAGES);
-        fence_async();
-        uint32_t u[HEADDIM / 16][4];
-#pragma unroll
-        for (int k = 0; k < HEADDIM / 16; k++)
-            load_a<false, 64>(u[k], ENTERING ? sh.dy[stage] : sh.x[stage], rows, 16 * k);
         float weight[2], dot[2] = {};
 #pragma unroll
         for (int e = 0; e < 2; e++)
             weight[e] = ENTERING ? exp_fast(steps.cum[row + 8 * e]) : steps.dt[row + 8 * e] * exp_fast(steps.after(row + 8 * e));
 #pragma unroll
         for (int panel = 0; panel < N / 64; panel++) {
-            product_begin(part, u);
+            product_begin(part);
 #pragma unroll
             for (int k = 0; k < HEADDIM / 16; k++)
-                product<true>(part, u[k], panel_by_col((ENTERING ? S : R) + panel * PANEL, k), k > 0);
+                product<true>(part, panel_by_row(ENTERING ? sh.dy[stage] : sh.x[stage], k),
+                              panel_by_col((ENTERING ? S : R) + panel * PANEL, k), k > 0);
             product_commit();
-            product_end<0>(part, u);
+            product_end<0>(part);
 #pragma unroll
             for (int j = 0; j < 8; j++)
 #pragma unroll
@@ -232,7 +195,7 @@ __device__ __forceinline__ void through_states(const bwd_kernel_args &a, tile_sh
         } else {
             /* <S, R> of 16 rows is the trace of S R^T: rows 0..7 and 8..15 lie on the diagonals of one product each. */
             float SR[2][4] = {};
-#pragma unroll
+#pragma unroll 2
             for (int k = 0; k < N / 16; k++) {
                 uint32_t s[4], r[4];
                 load_a<false, 64>(s, S + k / 4 * PANEL, rows, k % 4 * 16);
@@ -244,7 +207,7 @@ __device__ __forceinline__ void through_states(const bwd_kernel_args &a, tile_sh
             float trace = first ? SR[0][0] + SR[1][2] : second ? SR[0][1] + SR[1][3] : 0;
             trace = col_sum(row_sum(trace));
             if (lane_id() == 0)
-                sums.pass[group_warp()] = trace;
+                sums.pass[rows / 16] = trace;
         }
         warp_arrive(&sh.empty[stage]);
     }
@@ -268,47 +231,68 @@ __device__ __forceinline__ void through_states(const bwd_kernel_args &a, tile_sh
     for (int q = 0; q < Q; q++)
         put_rows(sum[q], [&](int r, int col, uint4 v) {
             if (rows + r < t.at.len)
-                *(uint4 *)(to.row(t.at.row + rows + r) + t.group * N + 32 * q + col) = v;
+                store16(to.row(t.at.row + rows + r) + t.group * N + 32 * q + col, v);
         });
 }
 
+/* v itself; the compiler computes what follows from it where it is used, not ahead of the loop: the registers would not do. */
+__device__ __forceinline__ int here(int v)
+{
+    asm volatile("" : "+r"(v));
+    return v;
+}
 template <int N> __device__ __forceinline__ void pairs(const bwd_kernel_args &a, tile_shared<N> &sh, const bwd_tile &t)
 {
-    const int warp = group_warp(), rows = warp * 16, row = rows + frag_row(); /* row and row + 8 are this lane's */
-    float G[2][4][4], dG[2][4][4], dM[2][4][4], du[2][4][4];
-    zero(G);
-    zero(dG);
+    constexpr float LOG2E = 1.4426950408889634f;
+    const int warp = group_warp(), fr = frag_row(), fc = frag_col();
+    const int row[2] = {8 * warp + fr, 8 * (7 - warp) + fr}; /* this lane's: the first and second rows of fragments */
+    /* Operand A of these rows: load_a() with the second eight of its rows elsewhere. */
+    const auto operand = [&](int lane) { return 64 * 8 * (lane & 8 ? 7 - warp : warp) + at<64>(lane & 7, (lane >> 4) * 8); };
+    const int l = lane_id(), o = operand(l);
+    /* Fragments of 8 columns i from 8 m: of the first rows j all can be on or above the diagonal, of the second only m = 4 and after. */
+    float dG[12][2];
+    const auto fragment = [](int m, int e) { return e ? m + 4 : m; };
+    float dM[2][4][4], du[2][4][4];
+#pragma unroll
+    for (int i = 0; i < 12; i++)
+        dG[i][0] = dG[i][1] = 0;
     zero(dM);
     zero(du);
-    auto B_times = [&](float(&to)[2][4][4], const bf16 *panels) {
-        uint32_t B[N / 16][4];
+    auto B_times = [&](float(&to)[2][4][4], const bf16 *panels, int k0, uint32_t(&B)[4][4]) {
 #pragma unroll
-        for (int k = 0; k < N / 16; k++)
-            load_a<false, 64>(B[k], sh.B + k / 4 * PANEL, rows, k % 4 * 16);
+        for (int k = 0; k < 4; k++)
+            load_matrices(B[k], sh.B + k0 / 4 * PANEL + (o ^ 16 * k));
         product_begin(to, B);
 #pragma unroll
-        for (int k = 0; k < N / 16; k++)
-            product<false>(to, B[k], panel_by_row(panels, k), k > 0);
+        for (int k = 0; k < 4; k++)
+            product<false>(to, B[k], panel_by_row(panels, k0 + k), k0 + k > 0);
         product_commit();
-        product_end<0>(to, B);
     };
     barrier_wait(&sh.full[0], 0);
-    fence_async();
-    B_times(G, sh.C);
+#pragma unroll
+    for (int k = 0; k < N / 16; k += 4) {
+        uint32_t B[4][4];
+        B_times(du, sh.C, k, B);
+        product_end<0>(du, B);
+    }
+#pragma unroll
+    for (int m = 0; m < 8; m++)
+#pragma unroll
+        for (int e = 0; e < 2; e++)
+            if (e == 0 || m >= 4)
+                sh.G[fragment(m, e)][threadIdx.x % GROUP] = make_float2(du[m / 4][m % 4][2 * e], du[m / 4][m % 4][2 * e + 1]);
+
     for (int h = 0; h < t.n_head; h++) {
         const int stage = h % STAGES, head = t.head0 + h;
-        const bf16 *x = sh.x[stage], *dy = sh.dy[stage];
+        const bf16 *x = sh.x[stage], *dy = sh.dy[stage], *R = sh.R[stage];
         const tile_steps &steps = sh.steps[h % (2 * STAGES)];
         group_sums &sums = sh.sums[stage];
-        const float D = a.D[head];
         barrier_wait(&sh.full[stage], h / STAGES);
-        fence_async();
-        B_times(du, sh.R[stage]);
         {
             uint32_t X[HEADDIM / 16][4];
 #pragma unroll
             for (int k = 0; k < HEADDIM / 16; k++)
-                load_a<false, 64>(X[k], x, rows, 16 * k);
+                load_matrices(X[k], x + (o ^ 16 * k));
             product_begin(dM, X);
 #pragma unroll
             for (int k = 0; k < HEADDIM / 16; k++)
@@ -318,62 +302,84 @@ template <int N> __device__ __forceinline__ void pairs(const bwd_kernel_args &a,
         }
 
         uint32_t GL[TILE / 16][4] = {};
-        const float cum[2] = {steps.cum[row], steps.cum[row + 8]}, dt[2] = {steps.dt[row], steps.dt[row + 8]};
-        float pairs_j[2] = {};
+        float minus_cum[2], dt[2], pairs_j[2] = {};
+#pragma unroll
+        for (int e = 0; e < 2; e++)
+            minus_cum[e] = -LOG2E * steps.cum[row[e]], dt[e] = steps.dt[row[e]];
 #pragma unroll
         for (int k = 0; k < TILE / 16; k++)
-            if (k >= warp) {
+            if (2 * k + 1 >= warp) {
                 float pairs_i[4] = {};
 #pragma unroll
                 for (int j = 0; j < 2; j++) {
-                    const int i = 16 * k + 8 * j + frag_col();
-                    const float2 cum_i = *(const float2 *)&steps.cum[i];
-#pragma unroll
-                    for (int half = 0; half < 2; half++) {
+                    const int m = 2 * k + j;
+                    const float2 cum = *(const float2 *)&steps.cum[8 * m + fc];
+                    auto block = [&](int e, bool diagonal) {
+                        const int f = fragment(m, e);
+                        const float2 G = sh.G[f][threadIdx.x % GROUP];
                         float gl[2];
 #pragma unroll
-                        for (int e = 0; e < 2; e++) {
-                            const float d = dM[k / 2][k % 2 * 2 + j][2 * half + e], g = G[k / 2][k % 2 * 2 + j][2 * half + e];
-                            float L = exp_fast((e ? cum_i.y : cum_i.x) - cum[half]);
-                            if (i + e < row + 8 * half)
+                        for (int c = 0; c < 2; c++) {
+                            const float d = dM[m / 4][m % 4][2 * e + c];
+                            float L = exp2_fast((c ? cum.y : cum.x) * LOG2E + minus_cum[e]), pair = dt[e] * d;
+                            if (diagonal && fc + c < fr)
                                 L = 0;
-                            const float dg = d * L * dt[half];
-                            dG[k / 2][k % 2 * 2 + j][2 * half + e] += dg;
-                            gl[e] = g * L;
-                            float pair = dg * g;
-                            if (i + e == row + 8 * half) {
+                            dG[f][c] += pair * L;
+                            gl[c] = (c ? G.y : G.x) * L;
+                            if (diagonal && fc + c == fr) {
                                 pair = 0;
-                                sums.dy_x[i + e] = d;
+                                sums.dy_x[8 * m + fr] = d;
                             }
-                            pairs_j[half] += pair;
-                            pairs_i[2 * j + e] += pair;
+                            pairs_j[e] += pair * gl[c];
+                            pairs_i[2 * j + c] += pair * gl[c];
                         }
-                        GL[k][2 * j + half] = pack2(gl[0], gl[1]);
-                    }
+                        GL[k][2 * j + e] = pack2(gl[0], gl[1]);
+                    };
+                    if (m >= 4 || m > warp)
+                        block(0, false);
+                    else if (m == warp)
+                        block(0, true);
+                    if (m >= 4 && m > 7 - warp)
+                        block(1, false);
+                    else if (m >= 4 && m == 7 - warp)
+                        block(1, true);
                 }
                 const float sum = col_sums(pairs_i);
-                if ((frag_row() & 1) == 0)
-                    sums.pair_row[warp][16 * k + 8 * (frag_row() >> 2) + frag_col() + (frag_row() >> 1 & 1)] = sum;
+                if ((fr & 1) == 0)
+                    sums.pair_row[warp][16 * k + 8 * (fr >> 2) + fc + (fr >> 1 & 1)] = sum;
             }
 
         uint32_t own[8][2]; /* x of this lane's places, later dy */
         float leave[2] = {}, du_x[2] = {};
-        auto load_own = [&](const bf16 *from) {
+        auto load_own = [&](const bf16 *panel) {
 #pragma unroll
-            for (int j = 0; j < 8; j++)
+            for (int e = 0; e < 2; e++) {
+                const int from = (int)((const char *)(panel + at<64>(row[e], fc)) - shared_block()); /* bits 4 to 6: those of at() */
 #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    own[j][e] = *(const uint32_t *)(from + at<64>(row + 8 * e, 8 * j + frag_col()));
+                for (int j = 0; j < 8; j++)
+                    own[j][e] = *(const uint32_t *)(shared_block() + (from ^ 16 * j));
+            }
         };
+        {
+            uint32_t B[N / 64][4][4];
+#pragma unroll
+            for (int panel = 0; panel < N / 64; panel++)
+                B_times(du, R, 4 * panel, B[panel]);
+            if constexpr (N == 128)
+                product_end<0>(du, B[0], B[1]);
+            else
+                product_end<0>(du, B[0]);
+        }
         load_own(x);
 #pragma unroll
         for (int e = 0; e < 2; e++) {
-            const float f = exp_fast(steps.after(row + 8 * e));
+            const float f = exp_fast(steps.after(row[e]));
 #pragma unroll
             for (int j = 0; j < 8; j++) {
                 float *u = &du[j / 4][j % 4][2 * e];
                 u[0] *= f, u[1] *= f;
-                leave[e] += u[0] * low2(own[j][e]) + u[1] * high2(own[j][e]);
+                leave[e] += u[0] * low2(own[j][e]);
+                leave[e] += u[1] * high2(own[j][e]);
             }
         }
         product_begin(du, GL);
@@ -381,29 +387,31 @@ template <int N> __device__ __forceinline__ void pairs(const bwd_kernel_args &a,
         for (int k = 0; k < TILE / 16; k++)
             product<true>(du, GL[k], panel_by_col(dy, k), true);
         product_commit();
+        const float D = a.D[head];
 #pragma unroll
         for (int e = 0; e < 2; e++) {
             const float col = row_sum(pairs_j[e]), l = row_sum(leave[e]);
-            if (frag_col() == 0) {
-                sums.pair_col[row + 8 * e] = col;
-                sums.leave[row + 8 * e] = dt[e] * l;
+            if (fc == 0) {
+                sums.pair_col[row[e]] = col;
+                sums.leave[row[e]] = dt[e] * l;
             }
         }
         product_end<0>(du, GL);
 #pragma unroll
         for (int j = 0; j < 8; j++)
 #pragma unroll
-            for (int e = 0; e < 2; e++)
-                du_x[e] += du[j / 4][j % 4][2 * e] * low2(own[j][e]) + du[j / 4][j % 4][2 * e + 1] * high2(own[j][e]);
+            for (int e = 0; e < 2; e++) {
+                du_x[e] += du[j / 4][j % 4][2 * e] * low2(own[j][e]);
+                du_x[e] += du[j / 4][j % 4][2 * e + 1] * high2(own[j][e]);
+            }
 #pragma unroll
         for (int e = 0; e < 2; e++) {
             const float sum = row_sum(du_x[e]);
-            if (frag_col() == 0)
-                sums.du_x[row + 8 * e] = sum;
+            if (fc == 0)
+                sums.du_x[row[e]] = sum;
         }
         load_own(dy);
         warp_arrive(&sh.empty[stage]);
-        bf16 *to = a.dx.row(t.at.row) + head * HEADDIM;
 #pragma unroll
         for (int j = 0; j < 8; j++)
 #pragma unroll
@@ -412,37 +420,43 @@ template <int N> __device__ __forceinline__ void pairs(const bwd_kernel_args &a,
                 u[0] = dt[e] * u[0] + D * low2(own[j][e]);
                 u[1] = dt[e] * u[1] + D * high2(own[j][e]);
             }
+        /* Through the warp's own rows of shared memory into whole lines. */
+        const int part = here(l), own_rows = operand(part);
 #pragma unroll
-        for (int q = 0; q < 2; q++)
-            put_rows(du[q], [&](int r, int col, uint4 v) {
-                if (rows + r < t.at.len)
-                    *(uint4 *)(to + (rows + r) * a.dx.ld + 32 * q + col) = v;
-            });
+        for (int j = 0; j < 8; j += 2) {
+            const float(&left)[4] = du[j / 4][j % 4], (&right)[4] = du[j / 4][j % 4 + 1];
+            const uint32_t r[4] = {pack2(left[0], left[1]), pack2(left[2], left[3]), pack2(right[0], right[1]), pack2(right[2], right[3])};
+            store_matrices(sh.dG + (own_rows ^ 8 * j), r);
+        }
+        __syncwarp();
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            const int r = 8 * (e ? 7 - warp : warp) + part / 8, from = at<64>(r, part % 8 * 8);
+            bf16 *to = a.dx.row(t.at.row + r) + head * HEADDIM + part % 8 * 8;
+            const uint4 v0 = *(const uint4 *)(sh.dG + from), v1 = *(const uint4 *)(sh.dG + (from + 4 * 64 ^ 4 * 8));
+            if (r < t.at.len)
+                store16(to, v0);
+            if (r + 4 < t.at.len)
+                store16(to + 4 * a.dx.ld, v1);
+        }
     }
+    __syncwarp(); /* dx is out */
 #pragma unroll
-    for (int j = 0; j < 8; j++) /* zeros below the diagonal too: dG was never added to there */
+    for (int m = 0; m < 8; m++)
 #pragma unroll
-        for (int e = 0; e < 2; e++)
-            *(uint32_t *)(sh.dG + at<64>(row + 8 * e, 8 * j + frag_col())) = pack2(dG[j / 4][j % 4][2 * e], dG[j / 4][j % 4][2 * e + 1]);
+        for (int e = 0; e < 2; e++) { /* zeros below the diagonal too: dG was never added to there */
+            const int f = fragment(m, e);
+            *(uint32_t *)(sh.dG + at<64>(row[e], 8 * m + fc)) = e == 0 || m >= 4 ? pack2(dG[f][0], dG[f][1]) : 0;
+        }
     barrier_arrive(&sh.dG_full);
 }
 #endif
 
-/* Both kernels are empty in code for other cards, which never runs them. */
-template <int N> __global__ void __launch_bounds__(WALK_HEADS *GROUP, 2) walk_kernel(bwd_kernel_args a)
+/* Empty in code for other cards, which never runs it. */
+template <int N> __global__ void __launch_bounds__(4 * GROUP, 1) tile_kernel(const __grid_constant__ bwd_wgmma_args m)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    const int in_group = a.d.heads / a.d.groups, sets = (in_group + WALK_HEADS - 1) / WALK_HEADS;
-    const int block = blockIdx.x, backwards = a.s.n * a.d.groups * sets;
-    if (block < backwards)
-        walk<N, true>(a, block);
-    else
-        walk<N, false>(a, block - backwards);
-#endif
-}
-template <int N> __global__ void __launch_bounds__(4 * GROUP, 1) tile_kernel(bwd_kernel_args a)
-{
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    const bwd_kernel_args &a = m.all;
     tile_shared<N> &sh = *(tile_shared<N> *)shared_block();
     const bwd_tile t = tile_of_block(a);
     if (t.at.len <= 0) {
@@ -451,24 +465,25 @@ template <int N> __global__ void __launch_bounds__(4 * GROUP, 1) tile_kernel(bwd
     }
     if (threadIdx.x == 0) {
         for (int i = 0; i < STAGES; i++) {
-            barrier_init(&sh.full[i], GROUP);
+            barrier_init(&sh.full[i], GROUP / 32);
             barrier_init(&sh.empty[i], 3 * GROUP / 32);
         }
         barrier_init(&sh.dG_full, GROUP);
+        fence_async();
     }
     __syncthreads();
     const int role = group_of_thread();
     if (role == 0) {
         registers_less<COPY_REGISTERS>();
-        copy_heads(a, sh, t);
+        copy_heads(m, sh, t);
     } else if (role == 1) {
         registers_more<PAIR_REGISTERS>();
         pairs(a, sh, t);
     } else if (role == 2) {
-        registers_more<ENTERING_REGISTERS>();
+        registers_more<STATE_REGISTERS>();
         through_states<N, true>(a, sh, t);
     } else {
-        registers_more<LEAVING_REGISTERS>();
+        registers_more<STATE_REGISTERS>();
         through_states<N, false>(a, sh, t);
     }
 #endif
@@ -477,9 +492,21 @@ template <int N> __global__ void __launch_bounds__(4 * GROUP, 1) tile_kernel(bwd
 static_assert(sizeof(tile_shared<128>) <= 227 * 1024, "what a Hopper gives one block");
 template <int N> void run(const bwd_kernel_args &a)
 {
-    const int64_t sets = a.d.groups * ceil_div(a.d.heads / a.d.groups, WALK_HEADS);
-    launch(walk_kernel<N>, walks_of(a) * sets, WALK_HEADS * GROUP, sizeof(walk_shared<N>), a);
-    launch(tile_kernel<N>, tile_blocks(a), 4 * GROUP, sizeof(tile_shared<N>), a);
+    auto tokens_map = [&](const tokens<bf16> &m, int64_t cols) { return boxes_of({m.p, BF16, a.s.tokens, cols, m.ld}, a.s.tokens, TILE); };
+    auto states_map = [&](const bf16 *p, int64_t states) {
+        return states == 0 ? CUtensorMap()
+                           : boxes_of(mat_make((void *)p, BF16, states * a.d.heads * HEADDIM, N), states * a.d.heads * HEADDIM, HEADDIM);
+    };
+    const int64_t chunks = a.chunk1 - a.chunk0, x_cols = (int64_t)a.d.heads * HEADDIM, B_cols = (int64_t)a.d.groups * N;
+    const bwd_wgmma_args m = {a,
+                              tokens_map(a.x, x_cols),
+                              tokens_map(a.dy, x_cols),
+                              tokens_map(a.B, B_cols),
+                              tokens_map(a.C, B_cols),
+                              states_map(a.kept, a.s.n_chunk),
+                              states_map(a.S, chunks * (a.per_chunk - 1)),
+                              states_map(a.R, chunks * a.per_chunk)};
+    launch(tile_kernel<N>, tile_blocks(a), 4 * GROUP, sizeof(tile_shared<N>), m);
 }
 } // namespace
 

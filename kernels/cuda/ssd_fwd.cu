@@ -45,6 +45,12 @@ __global__ void __launch_bounds__(LANES *PARTS)
 }
 } // namespace
 
+/* With every tile's state kept, the backward has none to compute again: that is worth more than the forward's writing them. */
+int32_t ssd_train_chunk(int32_t chunk)
+{
+    return chunk < TILE ? chunk : TILE;
+}
+
 size_t ssd_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs, int32_t chunk, int train)
 {
     size_t inference = (size_t)tokens * d.heads * 2 * sizeof(float); /* dt and cum, which training keeps */
@@ -55,15 +61,17 @@ size_t ssd_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs, int32_t 
 void ssd_fwd(mat y, struct ssd_kept keep, struct ssd_in in, struct ssd_dims d, struct seqs s, struct state_view state, void *scratch)
 {
     struct ssd_fwd_args a = {y, in, keep.dt, keep.cum, keep.states, d, s, state};
+    const bool state_fits = !state.data || (state.stride % 8 == 0 && (uintptr_t)state.data % 16 == 0);
+    const bool mma = ssd_mma_takes(in, d) && ssd_mma_takes(y) && state_fits;
+    if (mma && ssd_fwd_wgmma_runs()) { /* makes its time steps itself */
+        ssd_fwd_wgmma(a);
+        return;
+    }
     float *dt = keep.dt ? keep.dt : (float *)scratch, *cum = keep.cum ? keep.cum : dt + s.tokens * d.heads;
     a.dt = dt, a.cum = cum;
     typed(in.dt.dtype, [&](auto t) {
         launch(steps_kernel<decltype(t)>, s.n_chunk * ceil_div(s.chunk, TILE) * ceil_div(d.heads, LANES), LANES * PARTS, 0,
                tokens_of<decltype(t)>(in.dt), in.dt_bias, in.A_log, dt, cum, d.heads, s);
     });
-    bool state_fits = !state.data || (state.stride % 8 == 0 && (uintptr_t)state.data % 16 == 0);
-    if (ssd_mma_takes(in, d) && ssd_mma_takes(y) && state_fits)
-        (ssd_fwd_wgmma_runs() ? ssd_fwd_wgmma : ssd_fwd_mma)(a);
-    else
-        ssd_fwd_any(a);
+    (mma ? ssd_fwd_mma : ssd_fwd_any)(a);
 }

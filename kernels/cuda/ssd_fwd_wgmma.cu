@@ -2,11 +2,12 @@
  *
  * One block walks the tiles of one (document, head) in order. For a tile of 64 tokens, with cum counted from the tile's start:
  *     M_ij = (C_i . B_j) exp(cum_i - cum_j) dt_j, j <= i
- *     y_i  = exp(cum_i) S C_i + sum_j M_ij x_j + D x_i
+ *     y_i  = exp(cum_i) S C_i + sum_j M_ij x_j + D x_i   (D is added to M_ii)
  *     S    = exp(cum_end) S + sum_j exp(cum_end - cum_j) dt_j x_j (outer) B_j
- * Only the last line has to go from tile to tile, so the block's four warpgroups go through the tiles each at its own pace:
- *     copy     brings the tiles into a ring of shared memory;
- *     state    keeps S in registers, puts the one that enters each tile into shared memory and adds the tile's tokens to it;
+ * Only the last line has to go from tile to tile, so the block's warpgroups go through the tiles each at its own pace:
+ *     copy     brings the tiles into a ring of shared memory and makes their time steps;
+ *     state    (one group for 64 columns of S) keeps S in registers, puts the one that enters each tile into shared memory and adds the
+ *              tile's tokens to it;
  *     outputs  (two groups, one on the even tiles, one on the odd) make M and y.
  * Nothing else is waited for. In the products that make y, S and M are two bf16, a high and a low part: rounded once, each would add as
  * much error as the rounding of y itself.
@@ -18,24 +19,37 @@ namespace
 constexpr int OUTPUTS = 2; /* warpgroups that make y */
 constexpr int STAGES = 4;  /* tiles in shared memory */
 constexpr int PARTS = 2;   /* high, low */
+constexpr int WARP_ROWS = 16;
 
+/* Logarithms to base 2: exp2(cum_i - from_j) is dt_j times the decay from token j to token i. Below the last token cum stays and from
+ * is infinite: the rows there count for nothing. */
+struct alignas(16) fwd_steps {
+    float cum[TILE];
+    float from[TILE / 16][4][4]; /* [k][l % 4]: the tokens of k16 step k that lane l has in fragments: 16 k + frag_col() + 0, 1, 8, 9 */
+};
 template <int N> struct fwd_shared {
     bf16 x[STAGES][PANEL], B[STAGES][N / 64 * PANEL], C[STAGES][N / 64 * PANEL];
     bf16 S[OUTPUTS][PARTS][N / 64 * PANEL]; /* the states entering tile t, t + 1: [P][N] */
-    tile_steps steps[STAGES];
+    fwd_steps steps[STAGES];
     uint64_t full[STAGES], empty[STAGES], S_full[OUTPUTS], S_empty[OUTPUTS];
 };
+template <int N> constexpr unsigned FWD_THREADS = (1 + N / 64 + OUTPUTS) * GROUP;
+
 struct fwd_kernel_args {
-    tokens<bf16> x, B, C, y;
-    const float *D, *dt, *cum;
-    bf16 *states;
+    CUtensorMap x_panels, B_panels, C_panels, states_rows;
+    tokens<bf16> x, B, C, dt_in, y;
+    const float *dt_bias, *A_log, *D;
+    float *dt, *cum; /* NULL: not wanted */
     struct ssd_dims d;
     struct seqs s;
     struct state_view state;
 };
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-constexpr int COPY_REGISTERS = 56, OTHER_REGISTERS = 152; /* a thread's: 128 a thread in all */
+/* A thread's, from a pool of as many for all as there are at the start: 5 x 96 or 4 x 128. */
+template <int N> constexpr int COPY_REGISTERS = N == 128 ? 32 : 56;
+template <int N> constexpr int STATE_REGISTERS = N == 128 ? 80 : 120;
+template <int N> constexpr int OUTPUT_REGISTERS = N == 128 ? 144 : 168;
 
 /* What a block works on. */
 struct walk {
@@ -63,162 +77,238 @@ __device__ __forceinline__ void split2(float v0, float v1, uint32_t &high, uint3
     high = pack2(v0, v1);
     low = pack2(v0 - low2(high), v1 - high2(high));
 }
+
+/* A warp makes the time steps of a tile: each lane those of two tokens. */
+struct step_maker {
+    const fwd_kernel_args &a;
+    const int head;
+    const float A, bias;
+    float2 in; /* dt' of the warp's next tile */
+
+    __device__ __forceinline__ step_maker(const fwd_kernel_args &args, const walk &w)
+        : a(args), head(w.head), A(-expf(args.A_log[w.head])), bias(args.dt_bias[w.head]), in(make_float2(0, 0))
+    {
+    }
+    __device__ __forceinline__ void load(tile_place at)
+    {
+        const int row = 2 * lane_id();
+        in.x = row < at.len ? to_f32(a.dt_in.row(at.row + row)[head]) : 0.f;
+        in.y = row + 1 < at.len ? to_f32(a.dt_in.row(at.row + row + 1)[head]) : 0.f;
+    }
+    __device__ __forceinline__ void make(float2 &dt, float2 &cum, tile_place at) const
+    {
+        const int row = 2 * lane_id();
+        dt = make_float2(row < at.len ? softplus(in.x + bias) : 0.f, row + 1 < at.len ? softplus(in.y + bias) : 0.f);
+        const float first = log_decay(A, dt.x), both = first + log_decay(A, dt.y);
+        float sum = both;
+#pragma unroll
+        for (int i = 1; i < 32; i *= 2) {
+            const float before = __shfl_up_sync(~0u, sum, i);
+            sum += lane_id() >= i ? before : 0.f;
+        }
+        sum = __shfl_up_sync(~0u, sum, 1);
+        const float before = lane_id() > 0 ? sum : 0.f;
+        cum = make_float2(before + first, before + both);
+    }
+    __device__ __forceinline__ void put(fwd_steps &to, float2 dt, float2 cum, tile_place at) const
+    {
+        constexpr float LOG2E = 1.4426950408889634f;
+        const int row = 2 * lane_id();
+        *(float2 *)&to.cum[row] = make_float2(cum.x * LOG2E, cum.y * LOG2E);
+        *(float2 *)&to.from[row / 16][row % 8 / 2][row % 16 / 8 * 2] =
+            make_float2(cum.x * LOG2E - __log2f(dt.x), cum.y * LOG2E - __log2f(dt.y));
+        if (a.dt) {
+            const int64_t o = (at.row + row) * a.d.heads + head;
+            if (row < at.len)
+                a.dt[o] = dt.x, a.cum[o] = cum.x;
+            if (row + 1 < at.len)
+                a.dt[o + a.d.heads] = dt.y, a.cum[o + a.d.heads] = cum.y;
+        }
+    }
+};
+
+/* Starts the copy of len rows of W columns by a warp, zeros below them. */
+template <int W> __device__ __forceinline__ void rows_copy(bf16 *s, const bf16 *g, int64_t ld, int len)
+{
+#pragma unroll 1
+    for (int i = lane_id(); i < TILE * W / 8; i += 32) {
+        const int row = i / (W / 8), col = i % (W / 8) * 8;
+        copy16_async(s + col / 64 * PANEL + at<64>(row, col % 64), g + (row < len ? row : 0) * ld + col, row < len);
+    }
+}
+/* Each warp brings every fourth tile. The copy engine brings whole tiles, at the word of one thread; below the others lie tokens that are
+ * not the document's. */
 template <int N> __device__ __forceinline__ void copy_tiles(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w)
 {
-    for (int tile = 0; tile < w.n_tile; tile++) {
-        const int stage = tile % STAGES;
+    static_assert(STAGES == GROUP / 32, "a warp for each stage");
+    const int stage = group_warp(), x_col = w.head * HEADDIM, B_col = w.group * N;
+    bf16 *const x = sh.x[stage], *const B = sh.B[stage], *const C = sh.C[stage];
+    uint64_t *const full = &sh.full[stage];
+    step_maker steps(a, w);
+    if (stage < w.n_tile)
+        steps.load(w.place(stage));
+    for (int tile = stage; tile < w.n_tile; tile += STAGES) {
         const tile_place at = w.place(tile);
-        const int64_t step = at.row * a.d.heads + w.head;
+        float2 dt, cum;
+        steps.make(dt, cum, at);
+        if (tile + STAGES < w.n_tile)
+            steps.load(w.place(tile + STAGES));
         if (tile >= STAGES)
             barrier_wait(&sh.empty[stage], tile / STAGES - 1);
-        panels_copy<N>(sh.B[stage], a.B.row(at.row) + w.group * N, a.B.ld, at.len);
-        panels_copy<HEADDIM>(sh.x[stage], a.x.row(at.row) + w.head * HEADDIM, a.x.ld, at.len);
-        panels_copy<N>(sh.C[stage], a.C.row(at.row) + w.group * N, a.C.ld, at.len);
-        steps_copy(&sh.steps[stage], a.dt + step, a.cum + step, a.d.heads, at.len);
-        copies_arrive(&sh.full[stage]);
+        if (at.len == TILE && lane_id() == 0) {
+            box_load(x, a.x_panels, at.row, x_col, full);
+#pragma unroll
+            for (int i = 0; i < N / 64; i++)
+                box_load(B + i * PANEL, a.B_panels, at.row, B_col + 64 * i, full);
+#pragma unroll
+            for (int i = 0; i < N / 64; i++)
+                box_load(C + i * PANEL, a.C_panels, at.row, B_col + 64 * i, full);
+        }
+        if (at.len < TILE) {
+            rows_copy<HEADDIM>(x, a.x.row(at.row) + x_col, a.x.ld, at.len);
+            rows_copy<N>(B, a.B.row(at.row) + B_col, a.B.ld, at.len);
+            rows_copy<N>(C, a.C.row(at.row) + B_col, a.C.ld, at.len);
+            copies_wait_all();
+            fence_async();
+        }
+        steps.put(sh.steps[stage], dt, cum, at);
+        __syncwarp();
+        if (lane_id() == 0)
+            barrier_arrive_expecting(full, at.len < TILE ? 0 : (1 + 2 * N / 64) * PANEL * (int)sizeof(bf16));
     }
-    copies_wait_all();
 }
 
-template <int N> __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w)
+/* Columns 64 panel.. of the state. */
+template <int N, bool KEEPS>
+__device__ __forceinline__ void carry_state(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w, int panel)
 {
-    constexpr int Q = N / 32;
     constexpr int64_t SIZE = HEADDIM * N;
     const int rows = group_warp() * 16;
-    float S[Q][4][4];
+    float S[2][4][4];
     const int64_t slot = a.state.data ? a.s.slot[w.doc] * a.state.stride + w.head * SIZE : 0;
     char *state = (char *)a.state.data + slot * (a.state.dtype == F32 ? 4 : 2);
     if (a.state.data)
-        state_read<N>(S, state, a.state.dtype, rows, 0, 0, 32);
+        state_read<N>(S, state, a.state.dtype, rows, 64 * panel, 0, 32);
     else
         zero(S);
 
-    uint32_t xs[TILE / 16][4]; /* of the tile: x_j exp(cum_end - cum_j) dt_j */
-    float decay;               /* exp(cum_end) */
-    auto weigh = [&](int tile, uint32_t(&to)[TILE / 16][4]) {
-        const int stage = tile % STAGES;
-        barrier_wait(&sh.full[stage], tile / STAGES);
-        fence_async();
-        const tile_steps &steps = sh.steps[stage];
-        const float end = steps.cum[TILE - 1];
-        decay = exp_fast(end);
-#pragma unroll
-        for (int k = 0; k < TILE / 16; k++) {
-            load_a<true, 64>(to[k], sh.x[stage], rows, 16 * k);
-#pragma unroll
-            for (int i = 0; i < 4; i += 2) {
-                const int j = 16 * k + 4 * i + frag_col();
-                const float2 cum = *(const float2 *)&steps.cum[j], dt = *(const float2 *)&steps.dt[j];
-                const float w0 = exp_fast(end - cum.x) * dt.x, w1 = exp_fast(end - cum.y) * dt.y;
-                to[k][i] = pack2(low2(to[k][i]) * w0, high2(to[k][i]) * w1);
-                to[k][i + 1] = pack2(low2(to[k][i + 1]) * w0, high2(to[k][i + 1]) * w1);
-            }
-        }
-    };
-    weigh(0, xs);
-
+    int chunk = w.first_chunk, to_chunk = 0; /* the next, tiles until it begins */
     for (int tile = 0; tile < w.n_tile; tile++) {
         const int stage = tile % STAGES, turn = tile % OUTPUTS;
+        barrier_wait(&sh.full[stage], tile / STAGES);
+        const fwd_steps &steps = sh.steps[stage];
+        const float end = steps.cum[TILE - 1];
+        uint32_t xs[TILE / 16][4]; /* x_j, later times exp(cum_end - cum_j) dt_j: asked for long before it is wanted */
+#pragma unroll
+        for (int k = 0; k < TILE / 16; k++)
+            load_a<true, 64>(xs[k], sh.x[stage], rows, 16 * k);
         if (tile >= OUTPUTS)
             barrier_wait(&sh.S_empty[turn], tile / OUTPUTS - 1);
+        if (KEEPS) {
+            boxes_read();
+            __syncwarp();
+        }
+        bf16 *const high_part = sh.S[turn][0] + panel * PANEL, *const low_part = sh.S[turn][1] + panel * PANEL;
+        int lane = lane_id();
+        asm volatile("" : "+r"(lane)); /* places are worked out anew in each turn: there are no registers to keep them in */
 #pragma unroll
-        for (int n = 0; n < N; n += 16) {
+        for (int n = 0; n < 64; n += 16) {
             uint32_t high[4], low[4];
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 const float *s = &S[n / 32][n % 32 / 8 + i / 2][i % 2 * 2];
                 split2(s[0], s[1], high[i], low[i]);
             }
-            const int o = n / 64 * PANEL + at<64>(rows + (lane_id() & 15), n % 64 + (lane_id() >> 4) * 8);
-            store_matrices(sh.S[turn][0] + o, high);
-            store_matrices(sh.S[turn][1] + o, low);
+            const int o = at<64>(rows + (lane & 15), (lane >> 4) * 8) ^ n;
+            store_matrices(high_part + o, high);
+            store_matrices(low_part + o, low);
         }
         fence_async();
         barrier_arrive(&sh.S_full[turn]);
-        if (a.states && tile % w.per_chunk == 0) {
-            bf16 *to = a.states + ((int64_t)(w.first_chunk + tile / w.per_chunk) * a.d.heads + w.head) * SIZE;
-#pragma unroll
-            for (int q = 0; q < Q; q++)
-                put_rows(S[q], [&](int row, int col, uint4 v) { *(uint4 *)(to + (rows + row) * N + 32 * q + col) = v; });
+        if (KEEPS && to_chunk-- == 0) {
+            __syncwarp();
+            if (lane_id() == 0)
+                box_store(a.states_rows, high_part + rows * 64, ((int64_t)chunk * a.d.heads + w.head) * HEADDIM + rows, 64 * panel);
+            chunk++, to_chunk = w.per_chunk - 1;
         }
-
-        scale(S, decay);
+#pragma unroll
+        for (int k = 0; k < TILE / 16; k++) {
+            const float4 from = *(const float4 *)steps.from[k][lane_id() & 3];
+            const float w[4] = {exp2_fast(end - from.x), exp2_fast(end - from.y), exp2_fast(end - from.z), exp2_fast(end - from.w)};
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                xs[k][i] = pack2(low2(xs[k][i]) * w[i / 2 * 2], high2(xs[k][i]) * w[i / 2 * 2 + 1]);
+        }
+        scale(S, exp2_fast(end));
         product_begin(S, xs);
 #pragma unroll
         for (int k = 0; k < TILE / 16; k++)
-            product<true>(S, xs[k], panel_by_col(sh.B[stage], k), true);
+            product<true>(S, xs[k], panel_by_col(sh.B[stage] + panel * PANEL, k), true);
         product_commit();
-        uint32_t next[TILE / 16][4] = {};
-        if (tile + 1 < w.n_tile)
-            weigh(tile + 1, next);
         product_end<0>(S, xs);
         warp_arrive(&sh.empty[stage]);
-#pragma unroll
-        for (int k = 0; k < TILE / 16; k++)
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-                xs[k][i] = next[k][i];
     }
+    if (KEEPS)
+        boxes_read();
     if (a.state.data)
-        state_write<N>(S, state, a.state.dtype, rows, 0, 0, 32);
+        state_write<N>(S, state, a.state.dtype, rows, 64 * panel, 0, 32);
 }
 
+/* M is a triangle: warp w has the tokens 8 w.. and 56 - 8 w.., in all as much of it as any other. */
 template <int N> __device__ __forceinline__ void make_outputs(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w, int turn)
 {
-    const int warp = group_warp(), row = warp * 16 + frag_row(); /* row and row + 8 are this lane's */
-    const float D = a.D[w.head];
+    const int warp = group_warp(), block[2] = {warp, TILE / 8 - 1 - warp};
+    const int row[2] = {8 * block[0] + frag_row(), 8 * block[1] + frag_row()}; /* this lane's */
+    const int C_at = at<64>(8 * (lane_id() & 8 ? block[1] : block[0]) + (lane_id() & 7), (lane_id() >> 4) * 8);
+    const int after = frag_row() - frag_col(); /* in a block on the diagonal, this lane's first column is so far before its row */
+    const float D0 = after == 0 ? a.D[w.head] : 0.f, D1 = after == 1 ? a.D[w.head] : 0.f;
     float G[2][4][4], y[2][4][4];
     zero(G);
     zero(y);
     for (int tile = turn; tile < w.n_tile; tile += OUTPUTS) {
         const int stage = tile % STAGES;
         barrier_wait(&sh.full[stage], tile / STAGES);
-        fence_async();
         uint32_t C[N / 16][4];
 #pragma unroll
         for (int k = 0; k < N / 16; k++)
-            load_a<false, 64>(C[k], sh.C[stage] + k / 4 * PANEL, warp * 16, k % 4 * 16);
+            load_matrices(C[k], sh.C[stage] + k / 4 * PANEL + (C_at ^ k % 4 * 16));
         product_begin(G, C);
 #pragma unroll
         for (int k = 0; k < N / 16; k++)
             product<false>(G, C[k], panel_by_row(sh.B[stage], k), k > 0);
         product_commit();
+        const fwd_steps &steps = sh.steps[stage];
+        const float cum[2] = {steps.cum[row[0]], steps.cum[row[1]]};
+        product_end<0>(G, C);
+        uint32_t M[PARTS][TILE / 16][4] = {};
+#pragma unroll
+        for (int j = 0; j < TILE / 8; j++) {
+            const float2 from = *(const float2 *)&steps.from[j / 2][lane_id() & 3][j % 2 * 2];
+#pragma unroll
+            for (int half = j < TILE / 16 ? 0 : 1; half < 2; half++)
+                if (j <= block[half]) {
+                    const float *g = &G[j / 4][j % 4][2 * half];
+                    float m0 = g[0] * exp2_fast(cum[half] - from.x), m1 = g[1] * exp2_fast(cum[half] - from.y);
+                    if (j == block[half]) {
+                        m0 = after >= 0 ? m0 + D0 : 0.f;
+                        m1 = after >= 1 ? m1 + D1 : 0.f;
+                    }
+                    split2(m0, m1, M[0][j / 2][j % 2 * 2 + half], M[1][j / 2][j % 2 * 2 + half]);
+                }
+        }
         barrier_wait(&sh.S_full[turn], tile / OUTPUTS);
-        product_begin(y);
+        product_begin(y, C);
 #pragma unroll
         for (int part = 0; part < PARTS; part++)
 #pragma unroll
             for (int k = 0; k < N / 16; k++)
                 product<false>(y, C[k], panel_by_row(sh.S[turn][part], k), part + k > 0);
         product_commit();
-
-        const tile_steps &steps = sh.steps[stage];
-        const float cum[2] = {steps.cum[row], steps.cum[row + 8]};
-        const bf16 *x = sh.x[stage];
-        product_end<1>(G);
-        uint32_t M[PARTS][TILE / 16][4] = {};
-#pragma unroll
-        for (int k = 0; k < TILE / 16; k++)
-            if (k <= warp) {
-#pragma unroll
-                for (int j = 0; j < 2; j++) {
-                    const int col = 16 * k + 8 * j + frag_col();
-                    const float2 cum_j = *(const float2 *)&steps.cum[col], dt_j = *(const float2 *)&steps.dt[col];
-#pragma unroll
-                    for (int half = 0; half < 2; half++) {
-                        const float *g = &G[k / 2][k % 2 * 2 + j][2 * half];
-                        const float m0 = g[0] * (exp_fast(cum[half] - cum_j.x) * dt_j.x);
-                        const float m1 = g[1] * (exp_fast(cum[half] - cum_j.y) * dt_j.y);
-                        const int i = row + 8 * half;
-                        split2(col <= i ? m0 : 0.f, col + 1 <= i ? m1 : 0.f, M[0][k][2 * j + half], M[1][k][2 * j + half]);
-                    }
-                }
-            }
         product_end<0>(y, C);
         warp_arrive(&sh.S_empty[turn]);
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            const float f = exp_fast(cum[half]);
+            const float f = exp2_fast(cum[half]);
 #pragma unroll
             for (int j = 0; j < 8; j++)
                 y[j / 4][j % 4][2 * half] *= f, y[j / 4][j % 4][2 * half + 1] *= f;
@@ -228,62 +318,64 @@ template <int N> __device__ __forceinline__ void make_outputs(fwd_shared<N> &sh,
         for (int part = 0; part < PARTS; part++)
 #pragma unroll
             for (int k = 0; k < TILE / 16; k++)
-                product<true>(y, M[part][k], panel_by_col(x, k), true);
+                product<true>(y, M[part][k], panel_by_col(sh.x[stage], k), true);
         product_commit();
-        uint32_t own[8][2]; /* x of this lane's places */
-#pragma unroll
-        for (int j = 0; j < 8; j++)
-#pragma unroll
-            for (int half = 0; half < 2; half++)
-                own[j][half] = *(const uint32_t *)(x + at<64>(row + 8 * half, 8 * j + frag_col()));
+        const tile_place place = w.place(tile);
+        const int from = lane_id() / 8, col = lane_id() % 8 * 8; /* the row of a block, with the fourth after it, that this lane stores */
+        bf16 *to = a.y.row(place.row) + w.head * HEADDIM + col, *const out = sh.C[stage]; /* where the warp is done with its rows */
         product_end<0>(y, M[0], M[1]);
+#pragma unroll
+        for (int j = 0; j < 8; j += 2) {
+            const float *v[2] = {y[j / 4][j % 4], y[j / 4][j % 4 + 1]};
+            const uint32_t r[4] = {pack2(v[0][0], v[0][1]), pack2(v[0][2], v[0][3]), pack2(v[1][0], v[1][1]), pack2(v[1][2], v[1][3])};
+            store_matrices(out + (C_at ^ 8 * j), r);
+        }
+        __syncwarp();
+        uint4 pieces[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            pieces[i] = *(const uint4 *)(out + at<64>(8 * block[i / 2] + from + i % 2 * 4, col));
+        fence_async();
         warp_arrive(&sh.empty[stage]);
 #pragma unroll
-        for (int j = 0; j < 8; j++)
-#pragma unroll
-            for (int half = 0; half < 2; half++) {
-                y[j / 4][j % 4][2 * half] += D * low2(own[j][half]);
-                y[j / 4][j % 4][2 * half + 1] += D * high2(own[j][half]);
-            }
-        const tile_place place = w.place(tile);
-        bf16 *to = a.y.row(place.row) + w.head * HEADDIM;
-#pragma unroll
-        for (int q = 0; q < 2; q++)
-            put_rows(y[q], [&](int r, int col, uint4 v) {
-                if (warp * 16 + r < place.len)
-                    *(uint4 *)(to + (warp * 16 + r) * a.y.ld + 32 * q + col) = v;
-            });
+        for (int i = 0; i < 4; i++) {
+            const int r = 8 * block[i / 2] + from + i % 2 * 4;
+            if (r < place.len)
+                store16(to + r * a.y.ld, pieces[i]);
+        }
     }
 }
 #endif
 
-/* Empty in code for other cards, which never runs it. */
-template <int N> __global__ void __launch_bounds__((2 + OUTPUTS) * GROUP, 1) fwd_kernel(fwd_kernel_args a)
+/* KEEPS: the states that enter chunks. Empty in code for other cards, which never runs it. */
+template <int N, bool KEEPS> __global__ void __launch_bounds__(FWD_THREADS<N>, 1) fwd_kernel(const __grid_constant__ fwd_kernel_args a)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     fwd_shared<N> &sh = *(fwd_shared<N> *)shared_block();
+    constexpr int STATES = N / 64; /* warpgroups that carry the state */
     if (threadIdx.x == 0) {
         for (int i = 0; i < STAGES; i++) {
-            barrier_init(&sh.full[i], GROUP);
-            barrier_init(&sh.empty[i], 2 * GROUP / 32); /* the warps of the state and of the tile's outputs */
+            barrier_init(&sh.full[i], 1);
+            barrier_init(&sh.empty[i], (STATES + 1) * GROUP / 32); /* the warps of the state and of the tile's outputs */
         }
         for (int i = 0; i < OUTPUTS; i++) {
-            barrier_init(&sh.S_full[i], GROUP);
+            barrier_init(&sh.S_full[i], STATES * GROUP);
             barrier_init(&sh.S_empty[i], GROUP / 32);
         }
+        fence_async();
     }
     __syncthreads();
     const walk w(a);
     const int role = group_of_thread();
     if (role == 0) {
-        registers_less<COPY_REGISTERS>();
+        registers_less<COPY_REGISTERS<N>>();
         copy_tiles<N>(sh, a, w);
-    } else if (role == 1) {
-        registers_more<OTHER_REGISTERS>();
-        carry_state<N>(sh, a, w);
+    } else if (role <= STATES) {
+        registers_less<STATE_REGISTERS<N>>();
+        carry_state<N, KEEPS>(sh, a, w, role - 1);
     } else {
-        registers_more<OTHER_REGISTERS>();
-        make_outputs<N>(sh, a, w, role - 2);
+        registers_more<OUTPUT_REGISTERS<N>>();
+        make_outputs<N>(sh, a, w, role - 1 - STATES);
     }
 #endif
 }
@@ -292,18 +384,27 @@ static_assert(sizeof(fwd_shared<128>) <= 227 * 1024, "what a Hopper gives one bl
 
 template <int N> void run(const struct ssd_fwd_args &a)
 {
-    fwd_kernel_args k = {tokens_of<bf16>(a.in.x),
+    if (a.s.n == 0)
+        return;
+    const mat states = mat_make(a.states, BF16, (int64_t)a.s.n_chunk * a.d.heads * HEADDIM, N);
+    fwd_kernel_args k = {boxes_of(a.in.x, a.s.tokens, TILE),
+                         boxes_of(a.in.B, a.s.tokens, TILE),
+                         boxes_of(a.in.C, a.s.tokens, TILE),
+                         a.states ? boxes_of(states, states.rows, WARP_ROWS) : CUtensorMap(),
+                         tokens_of<bf16>(a.in.x),
                          tokens_of<bf16>(a.in.B),
                          tokens_of<bf16>(a.in.C),
+                         tokens_of<bf16>(a.in.dt),
                          tokens_of<bf16>(a.y),
+                         a.in.dt_bias,
+                         a.in.A_log,
                          a.in.D,
                          a.dt,
                          a.cum,
-                         (bf16 *)a.states,
                          a.d,
                          a.s,
                          a.state};
-    launch(fwd_kernel<N>, (int64_t)a.s.n * a.d.heads, (2 + OUTPUTS) * GROUP, sizeof(fwd_shared<N>), k);
+    launch(a.states ? fwd_kernel<N, true> : fwd_kernel<N, false>, (int64_t)a.s.n * a.d.heads, FWD_THREADS<N>, sizeof(fwd_shared<N>), k);
 }
 } // namespace
 
@@ -311,7 +412,7 @@ bool ssd_fwd_wgmma_runs(void)
 {
     static const bool runs = [] {
         cudaFuncAttributes loaded;
-        cuda_ok(cudaFuncGetAttributes(&loaded, fwd_kernel<128>));
+        cuda_ok(cudaFuncGetAttributes(&loaded, fwd_kernel<128, false>));
         return loaded.binaryVersion == 90;
     }();
     return runs;

@@ -49,6 +49,11 @@ __device__ __forceinline__ void copy4_async(void *to, const void *from, bool wan
 {
     asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(to)), "l"(from), "r"(wanted ? 4 : 0) : "memory");
 }
+/* 16 bytes to device memory, in one piece: the compiler makes four of some. */
+__device__ __forceinline__ void store16(void *to, uint4 v)
+{
+    asm volatile("st.global.v4.b32 [%0], {%1,%2,%3,%4};" ::"l"(to), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
 __device__ __forceinline__ void copies_commit()
 {
     asm volatile("cp.async.commit_group;" ::: "memory");
@@ -71,12 +76,16 @@ template <int ID, int THREADS> __device__ __forceinline__ void barrier()
     asm volatile("bar.sync %0, %1;" ::"n"(ID), "n"(THREADS) : "memory");
 }
 
-/* e^x; below e^-87 zero, which spares __expf's care for numbers that small. */
-__device__ __forceinline__ float exp_fast(float x)
+/* 2^x; below 2^-126 zero, which spares exp2f's care for numbers that small. */
+__device__ __forceinline__ float exp2_fast(float x)
 {
     float r;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x * 1.4426950408889634f));
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
     return r;
+}
+__device__ __forceinline__ float exp_fast(float x)
+{
+    return exp2_fast(x * 1.4426950408889634f);
 }
 
 __device__ __forceinline__ uint32_t pack2(float low, float high)

@@ -1,5 +1,5 @@
 /* kernels/cuda/ssd_wgmma.cuh - the machine instructions of sm_90a that the SSD is made of on Hopper, one function each: barriers in shared
- * memory that copies and threads arrive at, matrix stores, and the tensor-core products of a warpgroup (128 threads)
+ * memory that copies and threads arrive at, the copy engine, matrix stores, and the tensor-core products of a warpgroup (128 threads)
  * whose operands are panels in shared memory. No arithmetic of the op is here. Only code compiled for sm_90a (__CUDA_ARCH_FEAT_SM90_ALL)
  * may use it.
  *
@@ -9,6 +9,7 @@
 #ifndef KERNELS_CUDA_SSD_WGMMA_CUH
 #define KERNELS_CUDA_SSD_WGMMA_CUH
 #include "kernels/cuda/ssd_tile.cuh"
+#include <cudaTypedefs.h>
 
 constexpr int PANEL = TILE * 64;
 constexpr int GROUP = 128; /* threads of a warpgroup */
@@ -20,7 +21,7 @@ __device__ __forceinline__ int group_of_thread()
 }
 __device__ __forceinline__ int group_warp()
 {
-    return threadIdx.x % GROUP / 32;
+    return __shfl_sync(~0u, threadIdx.x % GROUP / 32, 0);
 }
 
 /* A barrier completes a phase, and starts the next, with every `count` arrivals. */
@@ -51,6 +52,53 @@ __device__ __forceinline__ void barrier_wait(uint64_t *b, int phase)
                  "r"(phase & 1)
                  : "memory");
 }
+/* An arrival; the phase does not end before box_load has brought so many bytes. */
+__device__ __forceinline__ void barrier_arrive_expecting(uint64_t *b, int bytes)
+{
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)), "r"(bytes) : "memory");
+}
+/* The same without an arrival. */
+__device__ __forceinline__ void barrier_expect(uint64_t *b, int bytes)
+{
+    asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(bytes) : "memory");
+}
+/* A matrix of `rows` rows in device memory as the copy engine knows it, in boxes of 64 columns and so many rows (a panel has TILE). */
+static inline CUtensorMap boxes_of(mat m, int64_t rows, int box_rows)
+{
+    static const PFN_cuTensorMapEncodeTiled_v12000 encode = [] {
+        void *f;
+        cudaDriverEntryPointQueryResult found;
+        cuda_ok(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &found));
+        must(found == cudaDriverEntryPointSuccess);
+        return (PFN_cuTensorMapEncodeTiled_v12000)f;
+    }();
+    CUtensorMap map;
+    const cuuint64_t size[2] = {(cuuint64_t)m.cols, (cuuint64_t)rows}, stride = (cuuint64_t)m.ld * sizeof(bf16);
+    const cuuint32_t box[2] = {64, (cuuint32_t)box_rows}, step[2] = {1, 1};
+    must(encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, m.data, size, &stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS);
+    return map;
+}
+/* Starts the copy of the box at (row, col); rows that the matrix does not have are zeros. */
+__device__ __forceinline__ void box_load(bf16 *to, const CUtensorMap &from, int64_t row, int col, uint64_t *b)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(
+                     shared_address(to)),
+                 "l"(&from), "r"(col), "r"((int)row), "r"(shared_address(b))
+                 : "memory");
+}
+/* The way back, after fence_async() by those who wrote the box; boxes_read() waits until all that this thread has started were read. */
+__device__ __forceinline__ void box_store(const CUtensorMap &to, const bf16 *from, int64_t row, int col)
+{
+    asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%1, %2}], [%3];\n"
+                 "cp.async.bulk.commit_group;" ::"l"(&to),
+                 "r"(col), "r"((int)row), "r"(shared_address(from))
+                 : "memory");
+}
+__device__ __forceinline__ void boxes_read()
+{
+    asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+}
 /* All that this thread has started with copy16_async. */
 __device__ __forceinline__ void copies_wait_all()
 {
@@ -77,7 +125,7 @@ template <int REGISTERS> __device__ __forceinline__ void registers_more()
 {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
 }
-/* Between ordinary accesses to shared memory, in this thread, and those of the tensor core. */
+/* Between ordinary accesses to shared memory, in this thread, and those of the tensor core and the copy engine. */
 __device__ __forceinline__ void fence_async()
 {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -166,7 +214,18 @@ template <bool BY_COL> __device__ __forceinline__ void product(float (&d)[2][4][
                  : SSD_ACC(0), SSD_ACC(1)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)more), "n"((int)BY_COL));
 }
-/* The same, 128 columns wide. */
+/* The same, a being a panel by row. */
+template <bool BY_COL> __device__ __forceinline__ void product(float (&d)[2][4][4], uint64_t a, uint64_t b, bool more)
+{
+    asm volatile("{\n"
+                 ".reg .pred more;\n"
+                 "setp.ne.b32 more, %34, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" SSD_ACC_0 SSD_ACC_1 "}, %32, %33, more, 1, 1, 0, %35;\n"
+                 "}"
+                 : SSD_ACC(0), SSD_ACC(1)
+                 : "l"(a), "l"(b), "r"((int)more), "n"((int)BY_COL));
+}
+/* 128 columns wide. */
 template <bool BY_COL> __device__ __forceinline__ void product(float (&d)[4][4][4], const uint32_t (&a)[4], uint64_t b, bool more)
 {
     asm volatile("{\n"
