@@ -9,6 +9,7 @@
 #include "kernels/comm.h"
 #include "train/watch_net.h"
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static const double BEAT_S = 0.25, FRESH_S = 0.005, TICK_S = 0.1, STOPPED_S = 0.8, SPEAK_S = 1.0, ABORT_S = 5.0;
@@ -25,10 +28,10 @@ enum { SLOW_FACTOR = 5, START_FACTOR = 20, STEPS_KEPT = 32 };
 
 /* Where a main thread stands, as its own watcher sees it. */
 struct standing {
-    int64_t step;
+    int64_t step, exchanges; /* how often it entered an exchange: the same on all ranks at one place */
     int32_t section;
     bool hung;
-    double since, limit; /* seconds without a mark; what is allowed now */
+    double since, cpu_s; /* seconds without a mark, and of processor time in them */
 };
 enum message_kind { BEAT, VERDICT, SPOKEN, BYE };
 struct message {
@@ -46,7 +49,7 @@ struct link {
 
 static struct watch {
     /* Written by the main thread. */
-    _Atomic int64_t step, marks;
+    _Atomic int64_t step, marks, exchanges;
     _Atomic int section;
     /* A failure on its way to the watcher. */
     _Atomic bool failed, ending, closing;
@@ -56,13 +59,15 @@ static struct watch {
     pthread_t thread;
     /* The watcher's own. */
     int rank, size;
+    clockid_t main_clock;
     double silent_s, hung_s;
     struct watch_peer *peer;
     struct link *link;
-    struct pollfd *polled;               /* [1 + size] */
-    double real, now, beat;              /* the machine's clock; its own; when it last told the others */
-    double mark_time, step_time, save_s; /* of the last mark; of the step's first; spent saving since */
-    int64_t marks_seen, step_seen, steps_done;
+    struct pollfd *polled;                  /* [1 + size] */
+    double real, now, beat;                 /* the machine's clock; its own; when it last told the others */
+    double mark_time, mark_cpu;             /* of the last mark */
+    double section_time, step_time, save_s; /* when section and step began; what of the step was saving */
+    int64_t marks_seen, step_seen, files_seen, steps_done;
     int section_seen;
     double took[STEPS_KEPT]; /* the last steps, without saving */
     bool stale;              /* the others do not know of the newest section yet */
@@ -92,6 +97,7 @@ void watch_section(enum watch_section s)
     while (w.ending)
         pause(); /* the verdict is out: nothing may be printed or saved after it */
     bool other = w.section != (int)s;
+    w.exchanges += other && s == WATCH_REDUCE;
     w.section = (int)s;
     w.marks++;
     if (other)
@@ -138,25 +144,54 @@ static void advance(void)
     w.real = real;
 }
 
+/* Processor time of the main thread. */
+static double main_cpu(void)
+{
+    struct timespec t;
+    return clock_gettime(w.main_clock, &t) == 0 ? (double)t.tv_sec + 1e-9 * (double)t.tv_nsec : 0;
+}
+
+/* Goes up while the process reads and writes files, mapped ones too. */
+static int64_t file_work(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return u.ru_inblock + u.ru_oublock + u.ru_majflt;
+}
+
+static bool is_file_section(int section)
+{
+    return section == WATCH_START || section == WATCH_SAVE;
+}
+
 static struct message message(enum message_kind kind)
 {
-    double slowest = 0, limit;
+    double slowest = 0, since = w.now - w.mark_time, limit = w.hung_s;
     for (int i = 0; i < STEPS_KEPT; i++)
-        slowest = w.took[i] > slowest ? w.took[i] : slowest;
-    limit = SLOW_FACTOR * slowest > w.hung_s ? SLOW_FACTOR * slowest : w.hung_s;
-    if (w.steps_done == 0 || w.section_seen == WATCH_START || w.section_seen == WATCH_SAVE)
-        limit = limit > START_FACTOR * w.hung_s ? limit : START_FACTOR * w.hung_s;
-    double since = w.now - w.mark_time;
-    return (struct message){.kind = kind, .from = w.rank, .at = {w.step_seen, w.section_seen, w.hung_s > 0 && since > limit, since, limit}};
+        slowest = fmax(slowest, w.took[i]);
+    limit = fmax(limit, SLOW_FACTOR * slowest);
+    if (w.steps_done == 0 || is_file_section(w.section_seen))
+        limit = fmax(limit, START_FACTOR * w.hung_s);
+    return (struct message){.kind = kind,
+                            .from = w.rank,
+                            .at = {.step = w.step_seen,
+                                   .exchanges = w.exchanges,
+                                   .section = w.section_seen,
+                                   .hung = w.hung_s > 0 && since > limit,
+                                   .since = since,
+                                   .cpu_s = main_cpu() - w.mark_cpu}};
 }
 
 /* Looks where its own main thread stands. */
 static void look(void)
 {
-    int64_t marks = w.marks, step = w.step;
+    int64_t marks = w.marks, step = w.step, files = file_work();
     int section = w.section;
-    if (section != w.section_seen && w.section_seen == WATCH_SAVE)
-        w.save_s += w.now - w.mark_time;
+    if (section != w.section_seen) {
+        w.save_s += w.section_seen == WATCH_SAVE ? w.now - w.section_time : 0;
+        w.section_time = w.now;
+        w.stale = true;
+    }
     if (step != w.step_seen) {
         /* The step in which the run began is not a usual one: libraries load on their first use. */
         if (w.step_seen > 0 && w.steps_done++ > 0)
@@ -165,10 +200,12 @@ static void look(void)
         w.save_s = 0;
         w.step_seen = step;
     }
-    w.stale = w.stale || section != w.section_seen;
-    if (marks != w.marks_seen || section != w.section_seen)
+    if (marks != w.marks_seen || section != w.section_seen || (is_file_section(section) && files != w.files_seen)) {
         w.mark_time = w.now;
+        w.mark_cpu = main_cpu();
+    }
     w.marks_seen = marks;
+    w.files_seen = files;
     w.section_seen = section;
 }
 
@@ -243,23 +280,39 @@ static struct watch_verdict blame(int r, enum watch_cause cause)
     return v;
 }
 
-/* Whom of those that stand still the others wait for: one that is not in a collective operation, then the one furthest behind, then the one that
- * stands longest. */
-static int culprit(void)
+/* How likely it is that a rank stands still for want of the others: never, perhaps (files are read and written together), always. */
+static int waits(struct standing at)
+{
+    return at.section == WATCH_REDUCE ? 2 : is_file_section(at.section) ? 1 : 0;
+}
+
+/* Does a look more like the one that all wait for than b? One that need not wait does, then one that is behind; at the same place, one whose
+ * thread sleeps rather than one that polls. */
+static bool more_suspect(struct standing a, struct standing b)
+{
+    if (waits(a) != waits(b))
+        return waits(a) < waits(b);
+    if (a.step != b.step)
+        return a.step < b.step;
+    if (a.exchanges != b.exchanges)
+        return a.exchanges < b.exchanges;
+    return a.cpu_s < b.cpu_s;
+}
+
+/* The rank that hangs; -1: none. Of ranks that may be waiting one hangs only if all do: the others wait for its work, whatever their patience. */
+static int find_hung(void)
 {
     int worst = -1;
-    struct standing a = {0};
+    bool all = true;
     for (int r = 0; r < w.size; r++) {
-        struct standing b = standing_of(r);
+        struct standing at = standing_of(r);
         if (r != w.rank && w.link[r].left)
             continue;
-        bool a_waits = a.section == WATCH_REDUCE, b_waits = b.section == WATCH_REDUCE;
-        if (worst < 0 || (a_waits != b_waits ? a_waits : a.step != b.step ? b.step < a.step : b.since > a.since)) {
+        all = all && at.hung;
+        if (at.hung && (worst < 0 || more_suspect(at, standing_of(worst))))
             worst = r;
-            a = b;
-        }
     }
-    return worst;
+    return worst >= 0 && (all || waits(standing_of(worst)) == 0) ? worst : -1;
 }
 
 static bool judge(struct watch_verdict *v)
@@ -269,7 +322,6 @@ static bool judge(struct watch_verdict *v)
         memcpy(v->why, w.why, sizeof v->why);
         return true;
     }
-    bool hung = w.hung_s > 0 && standing_of(w.rank).hung;
     for (int r = 0; r < w.size; r++) {
         const struct link *l = &w.link[r];
         if (r == w.rank || l->left)
@@ -285,11 +337,10 @@ static bool judge(struct watch_verdict *v)
                      w.now - l->heard);
             return true;
         }
-        hung = hung || l->at.hung;
     }
-    if (!hung)
+    int r = find_hung();
+    if (r < 0)
         return false;
-    int r = culprit();
     struct standing at = standing_of(r);
     *v = blame(r, WATCH_HUNG);
     snprintf(v->why, sizeof v->why, "passed no mark for %.1f s%s; raise watch.hung_s if that is usual here", at.since,
@@ -383,6 +434,7 @@ bool watch_open(double silent_s, double hung_s, struct err *e)
         return false;
     }
     w.rank = comm_rank();
+    must(pthread_getcpuclockid(pthread_self(), &w.main_clock) == 0);
     w.size = comm_size();
     w.silent_s = silent_s - BEAT_S; /* found within silent_s, looking every tick */
     w.hung_s = hung_s;

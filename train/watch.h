@@ -5,9 +5,9 @@
  *
  *   died    its links closed without a goodbye; seen at once
  *   silent  no word for silent_s though its links are open: its host is down, or the process stopped; 2 s
- *   hung    its main thread passed no mark for max(hung_s, 5 times the slowest of its last 32 steps). Before the first whole step of this run,
- *           and while saving, the limit is 20 times hung_s: libraries start, files of many GiB are read, hashed and written. When all wait
- *           for one, the one is named: a rank that waits in "reduce" is blamed only if all do.
+ *   hung    its main thread passed no mark for max(hung_s, 5 times the slowest of its last 32 steps). Before the first whole step of this run
+ *           the limit is 20 times hung_s, as libraries load on first use. So it is in "start" and "save", where moving files counts as a mark.
+ *           When all wait for one, that one is named: a rank that may be waiting itself is blamed only if all ranks stand still.
  *   failed  it said so itself: watch_fail(), die()
  *
  * The first to see it tells the others. The lowest rank that lives prints
