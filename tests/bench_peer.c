@@ -109,8 +109,8 @@ static void scan(struct bench *b, const struct model_config *c, mat proj, mat co
     struct ssd_in in = {
         mat_cols(conv, 0, inner),       mat_cols(conv, inner, gn),    mat_cols(conv, inner + gn, gn), mat_cols(proj, inner + all, c->heads),
         vec_given("dt_bias", c->heads), vec_given("A_log", c->heads), vec_given("D", c->heads)};
-    int32_t len = (int32_t)proj.rows;
-    struct ref_seqs q = ref_seqs_make(&len, 1, NULL, c->chunk);
+    int32_t len = (int32_t)proj.rows, chunk = ssd_train_chunk(c->chunk);
+    struct ref_seqs q = ref_seqs_make(&len, 1, NULL, chunk);
     struct ssd_kept none = {0}, kept = {empty(F32, proj.rows, c->heads).data, empty(F32, proj.rows, c->heads).data,
                                         empty(proj.dtype, q.host.n_chunk, config_ssd_state(c)).data};
     struct state_view zero = {0};
@@ -123,18 +123,18 @@ static void scan(struct bench *b, const struct model_config *c, mat proj, mat co
                          sum,
                          sum + c->heads,
                          sum + 2 * c->heads};
-    void *scratch = dev_alloc(ssd_scratch(dims, proj.rows, 1, c->chunk, true));
+    void *scratch = dev_alloc(ssd_scratch(dims, proj.rows, 1, chunk, true));
 
     for (bench_begin(b, "ssd fwd, inference", 0); bench_next(b);)
         ssd_fwd(y, none, in, dims, q.dev, zero, scratch);
     bench_row(b, n * ssd_bytes(c, c->chunk, false, false, e), n * ssd_flops(c, c->chunk, false), 0);
     for (bench_begin(b, "ssd fwd", 0); bench_next(b);)
         ssd_fwd(y, kept, in, dims, q.dev, zero, scratch);
-    bench_row(b, n * ssd_bytes(c, c->chunk, false, true, e), n * ssd_flops(c, c->chunk, false), 0);
+    bench_row(b, n * ssd_bytes(c, chunk, false, true, e), n * ssd_flops(c, chunk, false), 0);
     leave("y_out", y);
     for (bench_begin(b, "ssd bwd", 0); bench_next(b);)
         ssd_bwd(g, dy, kept, in, dims, q.dev, scratch);
-    bench_row(b, n * ssd_bytes(c, c->chunk, true, true, e), n * ssd_flops(c, c->chunk, true), 0);
+    bench_row(b, n * ssd_bytes(c, chunk, true, true, e), n * ssd_flops(c, chunk, true), 0);
     dev_zero(sum, (size_t)(3 * c->heads) * sizeof *sum);
     ssd_bwd(g, dy, kept, in, dims, q.dev, scratch);
     static const char *const name[] = {"ddt_bias", "dA_log", "dD"};
