@@ -162,12 +162,12 @@ static void run_once(struct attempt *a, const struct launch *l, char **argv, int
 static const char own[] = "train: ";
 
 /* A failure that no watch told of: the only rank failed or is gone, or all are. */
-static void guess_cause(struct attempt *a)
+static void guess_cause(struct attempt *a, bool alone)
 {
     struct watch_verdict *v = &a->cause;
     if (a->has_cause)
         return;
-    *v = (struct watch_verdict){.cause = WATCH_DIED, .step = a->step, .section = WATCH_START};
+    *v = (struct watch_verdict){.rank = alone ? 0 : -1, .cause = WATCH_DIED, .step = a->step, .section = WATCH_START};
     snprintf(v->host, sizeof v->host, "%s", watch_host());
     if (a->code > 128) {
         snprintf(v->why, sizeof v->why, "ended by signal %d (%s); the step is the last one shown, the section is not known", a->code - 128,
@@ -247,7 +247,7 @@ int supervise(const struct launch *l, int n, char **words)
         bool refused = a.code == EXIT_INPUT && !a.has_cause && a.step == 0 && !strncmp(a.last, own, sizeof own - 1);
         bool over = a.code == EXIT_OK || a.code == EXIT_USAGE || refused || (a.stops && !a.has_cause);
         if (!over)
-            guess_cause(&a);
+            guess_cause(&a, l->ranks < 2);
         free(a.last);
         if (over)
             break;

@@ -40,7 +40,7 @@ const char *watch_host(void);
 /* What the last line says. */
 enum watch_cause { WATCH_DIED, WATCH_SILENT, WATCH_HUNG, WATCH_FAILED, WATCH_CAUSES };
 struct watch_verdict {
-    int32_t rank, cause, section; /* enum watch_cause, enum watch_section */
+    int32_t rank, cause, section; /* rank -1: not known; enum watch_cause, enum watch_section */
     int64_t step;                 /* 0: before the first */
     char host[64];
     char why[768];
