@@ -6,6 +6,15 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* A number of the weight's own, whatever its place in the table: a test's weights stay what they are when the places change. */
+static uint64_t number_of(const struct param *p, int32_t layers)
+{
+    const int64_t of_layer = P_NORM_F - P_NORM;
+    return (uint64_t)(p->kind == P_EMBED ? 0
+                      : p->layer >= 0    ? 1 + p->layer * of_layer + (int64_t)p->kind - P_NORM
+                                         : 1 + layers * of_layer + (int64_t)p->kind - P_NORM_F);
+}
+
 void ref_model_open(struct ref_model *m, const struct model_config *c, const struct param_table *table, uint64_t stream)
 {
     *m = (struct ref_model){*c, table, xcalloc((size_t)table->n, sizeof(double *))};
@@ -22,7 +31,7 @@ void ref_model_open(struct ref_model *m, const struct model_config *c, const str
             scale = 0.2;
         m->w[k] = xmalloc(sizeof(double) * (size_t)p->n);
         for (int64_t i = 0; i < p->n; i++)
-            m->w[k][i] = mean + scale * rng_normal(stream, (uint64_t)k, (uint64_t)i);
+            m->w[k][i] = mean + scale * rng_normal(stream, number_of(p, c->layers), (uint64_t)i);
     }
 }
 
