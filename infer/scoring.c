@@ -8,6 +8,8 @@
 
 struct sample {
     int64_t number, line; /* "sample", where it stands */
+    int64_t tokens;       /* of the answer; -1: the record does not say */
+    bool cut;             /* it ended at the token limit */
     struct verdict v;
 };
 struct problem {
@@ -22,8 +24,8 @@ struct scoring {
     const char *truth_path, *answers_path;
     struct problem *problem;
     int64_t n;
-    json_t *index;                                        /* id -> position in problem */
-    int64_t samples, truncated, no_answer, correct, most; /* most: the samples that the best-served problem has */
+    json_t *index;                                                   /* id -> position in problem */
+    int64_t samples, truncated, no_answer, timed_out, correct, most; /* most: the samples that the best-served problem has */
 };
 
 static bool read_truth(void *ctx, json_t *record, int64_t line, struct err *e)
@@ -98,6 +100,9 @@ static bool read_answer(void *ctx, json_t *record, int64_t line, struct err *e)
     struct sample *sample = NULL;
     if (!insert_sample(p, number, line, &sample, e))
         return false;
+    const json_t *ids = json_object_get(record, "output_ids");
+    sample->tokens = json_is_array(ids) ? (int64_t)json_array_size(ids) : -1;
+    sample->cut = cut;
     s->task->judge(&sample->v, p->record, p->key, text, cut);
     s->truncated += cut;
     s->samples++;
@@ -105,23 +110,67 @@ static bool read_answer(void *ctx, json_t *record, int64_t line, struct err *e)
     return true;
 }
 
-static json_t *estimate_json(struct estimate x)
+static json_t *interval_json(struct interval x)
 {
-    return json_pack("{s:f, s:f, s:f}", "value", x.value, "low", x.low, "high", x.high);
+    return json_pack("{s:f, s:f}", "low", x.low, "high", x.high);
 }
 
-static double majority_of(const struct problem *p)
+/* "low" and "high" are those of problems like these. bound: too few samples tell noise from spread. */
+static json_t *metric_json(double value, struct interval like, struct interval these, bool bound)
 {
-    const char **key = xcalloc((size_t)p->n + 1, sizeof(*key));
-    unsigned char *correct = xcalloc((size_t)p->n + 1, 1);
-    for (int64_t i = 0; i < p->n; i++) {
-        key[i] = p->sample[i].v.key;
-        correct[i] = p->sample[i].v.correct;
+    json_t *o = json_pack("{s:f, s:f, s:f, s:o, s:o}", "value", value, "low", like.low, "high", like.high, "problems_like_these",
+                          interval_json(like), "these_problems", interval_json(these));
+    must(o);
+    if (bound)
+        json_object_set_new(json_object_get(o, "these_problems"), "bound", json_true());
+    return o;
+}
+
+static void majority_metric(const struct scoring *s, json_t *metrics, const char *name)
+{
+    const char **key = xcalloc((size_t)s->most, sizeof(*key));
+    unsigned char *correct = xcalloc((size_t)s->most, 1);
+    double sum = 0, variance = 0, m = (double)s->n;
+    for (int64_t i = 0; i < s->n; i++) {
+        const struct problem *p = &s->problem[i];
+        for (int64_t j = 0; j < s->most; j++) { /* a missing sample has no vote */
+            key[j] = j < p->n ? p->sample[j].v.key : NULL;
+            correct[j] = j < p->n && p->sample[j].v.correct;
+        }
+        sum += metric_majority(key, correct, s->most);
+        variance += metric_majority_variance(key, correct, s->most, 0, (uint64_t)i);
     }
-    double share = metric_majority(key, correct, p->n);
     free(key);
     free(correct);
-    return share;
+    struct interval like = metric_wilson(sum / m, m);
+    bool bound = s->most == 1;
+    json_object_set_new(metrics, name, metric_json(sum / m, like, bound ? like : metric_sampling(sum / m, s->n, 1, variance), bound));
+}
+
+static void pass_metrics(const struct scoring *s, json_t *metrics)
+{
+    int64_t *right = xcalloc((size_t)s->n, sizeof(*right));
+    for (int64_t i = 0; i < s->n; i++)
+        right[i] = s->problem[i].correct;
+    struct metric_population *population = metric_population_open(s->n, s->most);
+    metric_population_fit(population, right);
+    for (int64_t k = 1; k <= s->most; k *= 2) {
+        bool bound;
+        struct interval these = metric_sampling_pass(right, s->n, s->most, k, &bound);
+        double value = metric_mean_pass(right, s->n, s->most, k);
+        struct interval like = s->most > 1 ? metric_population_pass(population, k) : these;
+        if (k == 1) {
+            char *name = xprintf("avg@%lld", (long long)s->most);
+            json_object_set_new(metrics, "accuracy", metric_json(value, like, these, bound));
+            json_object_set_new(metrics, name, metric_json(value, like, these, bound));
+            free(name);
+        }
+        char *name = xprintf("pass@%lld", (long long)k);
+        json_object_set_new(metrics, name, metric_json(value, like, these, bound));
+        free(name);
+    }
+    metric_population_close(population);
+    free(right);
 }
 
 /* What always giving the most frequent right answer would get. */
@@ -147,51 +196,79 @@ static json_t *most_frequent(const struct scoring *s)
 
 static json_t *metrics_of(const struct scoring *s)
 {
-    json_t *metrics = json_object();
-    double *value = xcalloc((size_t)s->n, sizeof(*value));
-    for (int64_t i = 0; i < s->n; i++)
-        value[i] = (double)s->problem[i].correct / (double)s->most;
-    json_object_set_new(metrics, "accuracy", estimate_json(metric_mean(value, s->n, s->most)));
-    for (int64_t k = 1; k <= s->most; k *= 2) {
-        for (int64_t i = 0; i < s->n; i++)
-            value[i] = metric_pass_at_k(s->most, s->problem[i].correct, k);
-        char *name = xprintf("pass@%lld", (long long)k);
-        json_object_set_new(metrics, name, estimate_json(metric_mean(value, s->n, s->most)));
-        free(name);
-    }
-    json_t *frequent = most_frequent(s);
+    json_t *metrics = json_object(), *frequent = most_frequent(s);
+    pass_metrics(s, metrics);
     if (frequent) {
-        for (int64_t i = 0; i < s->n; i++)
-            value[i] = majority_of(&s->problem[i]);
         char *name = xprintf("maj@%lld", (long long)s->most);
-        json_object_set_new(metrics, name, estimate_json(metric_mean(value, s->n, s->most)));
+        majority_metric(s, metrics, name);
         free(name);
         json_object_set_new(metrics, "most_frequent_answer", frequent);
     }
-    free(value);
     return metrics;
 }
 
-static json_t *verdict_json(const struct problem *p, int64_t sample, const struct verdict *v)
+/* Shares of the samples that there are. */
+static json_t *rates_of(const struct scoring *s)
 {
-    return json_pack("{s:O, s:I, s:b, s:s?, s:s, s:s?}", "id", p->id, "sample", (json_int_t)sample, "correct", v->correct, "extracted",
-                     v->extracted, "why", v->why, "gold", p->key);
+    double n = (double)s->samples;
+    return json_pack("{s:f, s:f, s:f}", "truncated", (double)s->truncated / n, "no_answer", (double)s->no_answer / n, "timed_out",
+                     (double)s->timed_out / n);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Lengths of the answers; NULL: no record has "output_ids". */
+static json_t *tokens_of(const struct scoring *s)
+{
+    int64_t *tokens = xcalloc((size_t)s->samples, sizeof(*tokens)), n = 0, sum = 0;
+    for (int64_t i = 0; i < s->n; i++)
+        for (int64_t j = 0; j < s->problem[i].n; j++)
+            if (s->problem[i].sample[j].tokens >= 0) {
+                tokens[n] = s->problem[i].sample[j].tokens;
+                sum += tokens[n++];
+            }
+    qsort(tokens, (size_t)n, sizeof(*tokens), by_size);
+    json_t *o =
+        n ? json_pack("{s:f, s:I, s:I, s:I, s:I}", "mean", (double)sum / (double)n, "median", (json_int_t)tokens[(n - 1) / 2], "p95",
+                      (json_int_t)tokens[(n * 95 + 99) / 100 - 1], "longest", (json_int_t)tokens[n - 1], "all", (json_int_t)sum)
+          : NULL;
+    free(tokens);
+    return o;
+}
+
+static json_t *verdict_json(const struct problem *p, const struct sample *x)
+{
+    json_t *o = json_pack("{s:O, s:I, s:b, s:s?, s:s, s:s?}", "id", p->id, "sample", (json_int_t)x->number, "correct", x->v.correct,
+                          "extracted", x->v.extracted, "why", x->v.why, "gold", p->key);
+    must(o);
+    if (x->tokens >= 0)
+        json_object_set_new(o, "tokens", json_integer(x->tokens));
+    if (x->cut)
+        json_object_set_new(o, "truncated", json_true());
+    if (x->v.timed_out)
+        json_object_set_new(o, "timed_out", json_true());
+    return o;
 }
 
 static json_t *verdicts_of(const struct scoring *s)
 {
     json_t *list = json_array();
     static char missing[] = "missing from the answers";
-    static const struct verdict absent = {.why = missing};
+    struct sample absent = {.tokens = -1, .v.why = missing};
     for (int64_t i = 0; i < s->n; i++) {
         const struct problem *p = &s->problem[i];
         int64_t next = 0; /* the smallest sample number not yet listed: what is missing takes the free numbers */
         for (int64_t j = 0, left = s->most - p->n; j < p->n || left > 0;)
             if (j < p->n && (p->sample[j].number == next || left == 0)) {
-                json_array_append_new(list, verdict_json(p, p->sample[j].number, &p->sample[j].v));
+                json_array_append_new(list, verdict_json(p, &p->sample[j]));
                 next = p->sample[j++].number + 1;
             } else {
-                json_array_append_new(list, verdict_json(p, next++, &absent));
+                absent.number = next++;
+                json_array_append_new(list, verdict_json(p, &absent));
                 left--;
             }
     }
@@ -219,6 +296,7 @@ static void count(struct scoring *s)
         for (int64_t j = 0; j < p->n; j++) {
             p->correct += p->sample[j].v.correct;
             s->no_answer += !p->sample[j].v.extracted;
+            s->timed_out += p->sample[j].v.timed_out;
         }
         s->correct += p->correct;
     }
@@ -233,12 +311,13 @@ static json_t *score_json(const struct scoring *s, struct err *e)
     }
     if (!hash_xxh3_file(s->answers_path, hex, e))
         return NULL;
-    json_t *counts =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "problems", (json_int_t)s->n, "samples", (json_int_t)s->samples,
-                  "samples_per_problem", (json_int_t)s->most, "missing", (json_int_t)(s->n * s->most - s->samples), "truncated",
-                  (json_int_t)s->truncated, "no_answer", (json_int_t)s->no_answer, "correct", (json_int_t)s->correct);
-    json_t *score = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "task", s->task->name, "truth", s->truth_path, "answers",
-                              s->answers_path, "answers_xxh3", hex, "counts", counts, "metrics", metrics_of(s), "verdicts", verdicts_of(s));
+    json_t *counts = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "problems", (json_int_t)s->n, "samples", (json_int_t)s->samples,
+                               "samples_per_problem", (json_int_t)s->most, "missing", (json_int_t)(s->n * s->most - s->samples),
+                               "truncated", (json_int_t)s->truncated, "no_answer", (json_int_t)s->no_answer, "timed_out",
+                               (json_int_t)s->timed_out, "correct", (json_int_t)s->correct);
+    json_t *score = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o*, s:o, s:o}", "task", s->task->name, "truth", s->truth_path, "answers",
+                              s->answers_path, "answers_xxh3", hex, "counts", counts, "rates", rates_of(s), "tokens", tokens_of(s),
+                              "metrics", metrics_of(s), "verdicts", verdicts_of(s));
     must(score);
     return score;
 }

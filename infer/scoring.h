@@ -13,9 +13,14 @@ struct scoring_options {
 
 /* The SCORE document:
  *   {"task", "truth", "answers", "answers_xxh3",
- *    "counts": {"problems", "samples", "samples_per_problem", "missing", "truncated", "no_answer", "correct"},
- *    "metrics": {"accuracy": {"value", "low", "high"}, "pass@1", "pass@2", ..., "maj@N", "most_frequent_answer": {"value", "answer"}},
- *    "verdicts": [{"id", "sample", "correct", "extracted", "why", "gold"}]}
+ *    "counts": {"problems", "samples", "samples_per_problem", "missing", "truncated", "no_answer", "timed_out", "correct"},
+ *    "rates": {"truncated", "no_answer", "timed_out"}, shares of the samples
+ *    "tokens": {"mean", "median", "p95", "longest", "all"} of the answers, if they have "output_ids"
+ *    "metrics": {"accuracy", "avg@N" (the same), "pass@1", "pass@2", "pass@4", ..., "maj@N": {"value", "low", "high",
+ *                   "problems_like_these": {"low", "high"} (the same), "these_problems": {"low", "high", "bound": true}},
+ *                "most_frequent_answer": {"value", "answer"}},
+ *    "verdicts": [{"id", "sample", "correct", "extracted", "why", "gold", "tokens", "truncated": true, "timed_out": true}]}
+ * N: samples_per_problem. Intervals: infer/metrics.h; "bound" stands where there are too few samples to tell noise from spread.
  * Every problem counts with as many samples as the most that any problem has: one that is missing from the answers is wrong, and has a
  * verdict that says so. Verdicts are in the order of truth, then of the sample number. An id is a string or an integer (5 and "5" are the
  * same); in truth it may be left out and is then the line number, from 1. NULL: bad input, or programs that cannot be run here. The caller

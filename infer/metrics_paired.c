@@ -1,0 +1,172 @@
+/* infer/metrics_paired.c - two runs on the same problems, see metrics.h. */
+#include "infer/metrics.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_SUMS = 1 << 26 }; /* doubles of one distribution */
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+    while (b) {
+        int64_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a;
+}
+
+/* A distribution of whole numbers from -reach to reach. */
+struct sums {
+    double *p, *next; /* [2 * most + 1] with 0 at most */
+    int64_t reach, most;
+};
+
+static struct sums sums_open(int64_t most)
+{
+    struct sums s = {.most = most};
+    s.p = xcalloc(2 * (size_t)most + 1, sizeof(double));
+    s.next = xcalloc(2 * (size_t)most + 1, sizeof(double));
+    s.p[most] = 1;
+    return s;
+}
+
+/* Adds a number that is by[j] with chance[j], |by[j]| <= reach. */
+static void sums_add(struct sums *s, const int64_t *by, const double *chance, int64_t n, int64_t reach)
+{
+    int64_t wide = s->reach + reach;
+    must(wide <= s->most);
+    double *p = s->p + s->most, *next = s->next + s->most;
+    memset(next - wide, 0, (2 * (size_t)wide + 1) * sizeof(double));
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t x = -s->reach; x <= s->reach; x++)
+            next[x + by[j]] += chance[j] * p[x];
+    s->reach = wide;
+    double *swap = s->p;
+    s->p = s->next;
+    s->next = swap;
+}
+
+/* The chance of a sum as far from 0 as x or farther. Frees s. */
+static double sums_close(struct sums *s, int64_t x)
+{
+    double tail = 0;
+    for (int64_t i = -s->reach; i <= s->reach; i++)
+        if (llabs(i) >= llabs(x))
+            tail += s->p[s->most + i];
+    free(s->p);
+    free(s->next);
+    return fmin(1.0, tail);
+}
+
+/* Signs of the differences d (whole numbers in units of 1/L), each as likely. */
+static bool sign_test(double *p, const int64_t *d, int64_t m, struct err *e)
+{
+    int64_t unit = 0, reach = 0, sum = 0;
+    for (int64_t i = 0; i < m; i++)
+        unit = gcd(unit, llabs(d[i]));
+    unit = unit ? unit : 1;
+    for (int64_t i = 0; i < m; i++) {
+        reach += llabs(d[i]) / unit;
+        sum += d[i] / unit;
+    }
+    if (reach > MOST_SUMS)
+        return err_set(e, "the runs' numbers of samples have too large a common multiple for the exact test; give them equal ones");
+    struct sums s = sums_open(reach);
+    for (int64_t i = 0; i < m; i++)
+        if (d[i])
+            sums_add(&s, (int64_t[]){d[i] / unit, -d[i] / unit}, (double[]){0.5, 0.5}, 2, llabs(d[i]) / unit);
+    *p = sums_close(&s, sum);
+    return true;
+}
+
+/* Given how many of a problem's n_a + n_b samples are right, each choice of n_a of them for run a is as likely (hypergeometric). With
+ * x right ones in a, of t in all, the difference is x/n_a - (t-x)/n_b; minus its mean, x - t n_a/(n_a+n_b) times a number that all
+ * problems share. In whole numbers: (x (n_a+n_b) - t n_a) / unit. */
+static bool deal_test(double *p, const int64_t *a, int64_t n_a, const int64_t *b, int64_t n_b, int64_t m, struct err *e)
+{
+    int64_t all = n_a + n_b, unit = gcd(all, n_a), reach = 0, sum = 0;
+    for (int64_t i = 0; i < m; i++) {
+        int64_t t = a[i] + b[i], low = t > n_b ? t - n_b : 0, high = t < n_a ? t : n_a;
+        int64_t under = (t * n_a - low * all) / unit, over = (high * all - t * n_a) / unit;
+        reach += under > over ? under : over;
+        sum += (a[i] * all - t * n_a) / unit;
+    }
+    if (reach > MOST_SUMS)
+        return err_set(e, "the runs' numbers of samples have too large a common multiple for the exact test; give them equal ones");
+    struct sums s = sums_open(reach);
+    int64_t *by = xmalloc(((size_t)n_a + 1) * sizeof(*by));
+    double *chance = xmalloc(((size_t)n_a + 1) * sizeof(*chance));
+    for (int64_t i = 0; i < m; i++) {
+        int64_t t = a[i] + b[i], low = t > n_b ? t - n_b : 0, high = t < n_a ? t : n_a, n = high - low + 1, far = 0;
+        if (n == 1)
+            continue; /* dealt in one way, and its difference is 0 */
+        for (int64_t x = low; x <= high; x++) {
+            by[x - low] = (x * all - t * n_a) / unit;
+            far = llabs(by[x - low]) > far ? llabs(by[x - low]) : far;
+            double f = (double)n_a, g = (double)n_b, u = (double)x, v = (double)(t - x);
+            chance[x - low] = exp(lgamma(f + 1) - lgamma(u + 1) - lgamma(f - u + 1) + lgamma(g + 1) - lgamma(v + 1) - lgamma(g - v + 1) -
+                                  lgamma(f + g + 1) + lgamma(u + v + 1) + lgamma(f + g - u - v + 1));
+        }
+        sums_add(&s, by, chance, n, far);
+    }
+    free(by);
+    free(chance);
+    *p = sums_close(&s, sum);
+    return true;
+}
+
+/* The interval of a difference from those of its parts, whose estimates have correlation r. */
+static struct interval mover(double a, struct interval x, double b, struct interval y, double r)
+{
+    double la = a - x.low, ua = x.high - a, lb = b - y.low, ub = y.high - b, d = a - b;
+    return (struct interval){d - sqrt(fmax(0.0, la * la - 2 * r * la * ub + ub * ub)),
+                             d + sqrt(fmax(0.0, ua * ua - 2 * r * ua * lb + lb * lb))};
+}
+
+static double correlation(const int64_t *a, const int64_t *b, int64_t m)
+{
+    double sa = 0, sb = 0, aa = 0, bb = 0, ab = 0;
+    for (int64_t i = 0; i < m; i++) {
+        sa += (double)a[i];
+        sb += (double)b[i];
+    }
+    for (int64_t i = 0; i < m; i++) {
+        double x = (double)a[i] - sa / (double)m, y = (double)b[i] - sb / (double)m;
+        aa += x * x;
+        bb += y * y;
+        ab += x * y;
+    }
+    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0.0;
+}
+
+static struct interval like_these(const int64_t *right, int64_t m, int64_t n)
+{
+    struct metric_population *p = metric_population_open(m, n);
+    metric_population_fit(p, right);
+    struct interval x = metric_population_pass(p, 1);
+    metric_population_close(p);
+    return x;
+}
+
+bool metric_paired(struct paired *out, const int64_t *right_a, int64_t n_a, const int64_t *right_b, int64_t n_b, int64_t m, struct err *e)
+{
+    must(m > 0 && n_a > 0 && n_b > 0);
+    bool bound;
+    double a = metric_mean_pass(right_a, m, n_a, 1), b = metric_mean_pass(right_b, m, n_b, 1);
+    *out = (struct paired){.difference = a - b};
+    int64_t common = gcd(n_a, n_b), *d = xmalloc((size_t)m * sizeof(*d));
+    for (int64_t i = 0; i < m; i++) {
+        d[i] = right_a[i] * (n_b / common) - right_b[i] * (n_a / common);
+        out->a_better += d[i] > 0;
+        out->b_better += d[i] < 0;
+        out->equal += d[i] == 0;
+    }
+    bool ok = sign_test(&out->p_like, d, m, e) && deal_test(&out->p_these, right_a, n_a, right_b, n_b, m, e);
+    free(d);
+    if (!ok)
+        return false;
+    out->these = mover(a, metric_sampling_pass(right_a, m, n_a, 1, &bound), b, metric_sampling_pass(right_b, m, n_b, 1, &bound), 0);
+    out->like = mover(a, like_these(right_a, m, n_a), b, like_these(right_b, m, n_b), correlation(right_a, right_b, m));
+    return true;
+}

@@ -1,0 +1,364 @@
+/* tests/test_metrics.c - the arithmetic of evaluation: metrics and tests against enumeration of every possibility, and how often the
+ * intervals hold what they should, by simulation. PCM_LONG=1: 10,000 simulations of each case instead of some hundred. */
+#include "core/rng.h"
+#include "infer/metrics.h"
+#include "tests/test.h"
+#include <stdint.h>
+
+static void near(double got, double want)
+{
+    check_msg(fabs(got - want) < 1e-12, "got %.15g, want %.15g", got, want);
+}
+
+/* ---- by enumeration ---- */
+
+static void pass_at_k(void)
+{
+    near(metric_pass_at_k(4, 1, 2), 0.5);      /* 1 - C(3,2)/C(4,2) = 1 - 3/6 */
+    near(metric_pass_at_k(10, 3, 4), 5.0 / 6); /* 1 - C(7,4)/C(10,4) = 1 - 35/210 */
+    near(metric_pass_at_k(200, 0, 100), 0);
+    /* All subsets of k of n samples, for every c; and the expectation over c, which is that of k fresh samples. */
+    for (int n = 1; n <= 8; n++)
+        for (int k = 1; k <= n; k++) {
+            double mean = 0, p = 0.3;
+            for (int c = 0; c <= n; c++) {
+                int hit = 0, total = 0;
+                for (int set = 0; set < 1 << n; set++)
+                    if (__builtin_popcount((unsigned)set) == k) {
+                        total++;
+                        hit += (set & ((1 << c) - 1)) != 0;
+                    }
+                near(metric_pass_at_k(n, c, k), (double)hit / total);
+                mean += metric_pass_at_k(n, c, k) * exp(lgamma(n + 1) - lgamma(c + 1) - lgamma(n - c + 1)) * pow(p, c) * pow(1 - p, n - c);
+            }
+            near(mean, 1 - pow(1 - p, k));
+        }
+    near(metric_mean_pass((int64_t[]){0, 1, 4}, 3, 4, 2), (0 + 0.5 + 1) / 3);
+}
+
+static void majority(void)
+{
+    static const char *const key[] = {"a", "b", "a", NULL, "b", "c"};
+    static const unsigned char a_right[] = {1, 0, 1, 0, 0, 0}, c_right[] = {0, 0, 0, 0, 0, 1};
+    near(metric_majority(key, a_right, 3), 1);
+    near(metric_majority(key, a_right, 2), 0.5); /* a tie */
+    near(metric_majority(key, a_right, 6), 0.5); /* a and b have two each */
+    near(metric_majority(key, c_right, 6), 0);
+    near(metric_majority(key + 3, c_right + 3, 1), 0); /* no answer, no vote */
+    near(metric_majority(key + 3, c_right + 3, 3), 0.5);
+    /* Every list of up to 5 of "a" (right), "b", "c" and none: the one who counts ballots by letter agrees. */
+    static const char *const names[] = {"a", "b", "c", NULL};
+    for (int n = 1; n <= 5; n++)
+        for (int code = 0; code < 1 << 2 * n; code++) {
+            const char *k[5];
+            unsigned char right[5];
+            int votes[4] = {0}, most = 1, tied = 0;
+            for (int i = 0; i < n; i++) {
+                int a = code >> 2 * i & 3;
+                k[i] = names[a];
+                right[i] = a == 0;
+                votes[a]++;
+            }
+            for (int a = 0; a < 3; a++)
+                most = votes[a] > most ? votes[a] : most;
+            for (int a = 0; a < 3; a++)
+                tied += votes[a] == most;
+            near(metric_majority(k, right, n), votes[0] == most ? 1.0 / tied : 0);
+        }
+}
+
+/* The bootstrap against all n^n ways to draw the n samples again. */
+static void majority_variance(void)
+{
+    static const char *const key[] = {"a", "b", "a", NULL, "b"};
+    static const unsigned char right[] = {1, 0, 1, 0, 0};
+    for (int n = 1; n <= 5; n++) {
+        double sum = 0, squares = 0, all = pow(n, n);
+        for (int code = 0; code < (int)all; code++) {
+            const char *k[5];
+            unsigned char r[5];
+            for (int i = 0, left = code; i < n; i++, left /= n) {
+                k[i] = key[left % n];
+                r[i] = right[left % n];
+            }
+            double x = metric_majority(k, r, n);
+            sum += x / all;
+            squares += x * x / all;
+        }
+        double want = squares - sum * sum, got = 0;
+        for (int i = 0; i < 100; i++)
+            got += metric_majority_variance(key, right, n, 7, (uint64_t)i) / 100;
+        check_msg(fabs(got - want) < 0.004, "%d samples: %g, want %g", n, got, want);
+    }
+}
+
+/* Unbiased: its mean over all outcomes is the variance over all outcomes. Seen through metric_sampling_pass() of one problem. */
+static void sampling_variance(void)
+{
+    for (int n = 2; n <= 8; n++)
+        for (int k = 1; 2 * k <= n; k++)
+            for (double p = 0.1; p < 1; p += 0.2) {
+                double mean = 0, squares = 0, variance = 0;
+                for (int c = 0; c <= n; c++) {
+                    double chance = exp(lgamma(n + 1) - lgamma(c + 1) - lgamma(n - c + 1)) * pow(p, c) * pow(1 - p, n - c);
+                    double f = metric_pass_at_k(n, c, k), u = 1 - f, both = 2 * k <= n - c ? 1 : 0;
+                    for (int i = 0; both > 0 && i < 2 * k; i++)
+                        both *= (double)(n - c - i) / (n - i);
+                    mean += chance * f;
+                    squares += chance * f * f;
+                    variance += chance * (u * u - both);
+                    bool bound;
+                    int64_t right = c;
+                    struct interval got = metric_sampling_pass(&right, 1, n, k, &bound),
+                                    want = metric_sampling(f, 1, (double)n / k, fmax(0, u * u - both));
+                    check(!bound);
+                    near(got.low, want.low);
+                    near(got.high, want.high);
+                }
+                near(variance, squares - mean * mean);
+            }
+}
+
+static void wilson(void)
+{
+    /* z^2 = 3.841458820694124; n = 10, p = 1/2: middle 1/2, half = sqrt(z^2 / (4 (10 + z^2))) */
+    struct interval x = metric_wilson(0.5, 10);
+    near(x.high - x.low, 2 * sqrt(3.841458820694124 / (4 * 13.841458820694124)));
+    near(x.low + x.high, 1);
+    /* p = 0: from 0 to z^2 / (n + z^2) */
+    x = metric_wilson(0, 20);
+    near(x.low, 0);
+    near(x.high, 3.841458820694124 / 23.841458820694124);
+    /* 81 of 263 (Newcombe 1998, method 3): 0.2553 to 0.3662 */
+    x = metric_wilson(81.0 / 263, 263);
+    check_msg(fabs(x.low - 0.2553) < 5e-5 && fabs(x.high - 0.3662) < 5e-5, "%g %g", x.low, x.high);
+}
+
+static double choose(int n, int k)
+{
+    double c = 1;
+    for (int i = 0; i < k; i++)
+        c = c * (n - i) / (i + 1);
+    return c;
+}
+
+/* Both tests against all arrangements: signs of differences; ways to deal each problem's samples to the two runs. */
+static void paired_tests(void)
+{
+    for (int t = 0; t < 60; t++) {
+        enum { M = 5 };
+        int64_t a[M], b[M], n_a = 1 + (int64_t)rng_below(1, 0, (uint64_t)t, 4),
+                            n_b = t % 3 ? n_a : 1 + (int64_t)rng_below(1, 1, (uint64_t)t, 4);
+        double d[M], seen = 0;
+        for (int i = 0; i < M; i++) {
+            a[i] = (int64_t)rng_below(2, (uint64_t)t, (uint64_t)i, (uint64_t)n_a + 1);
+            b[i] = (int64_t)rng_below(3, (uint64_t)t, (uint64_t)i, (uint64_t)n_b + 1);
+            d[i] = (double)a[i] / (double)n_a - (double)b[i] / (double)n_b;
+            seen += d[i];
+        }
+        double signs = 0, deals = 0, x[M], centre = 0;
+        for (int code = 0; code < 1 << M; code++) {
+            double sum = 0;
+            for (int i = 0; i < M; i++)
+                sum += code >> i & 1 ? d[i] : -d[i];
+            signs += fabs(sum) > fabs(seen) - 1e-9 ? 1.0 / (1 << M) : 0;
+        }
+        /* The mean over deals of x/n_a - (t-x)/n_b is 0: x has the mean t n_a / (n_a + n_b). */
+        for (int code = 0; code < 3125; code++) {
+            double sum = 0, chance = 1;
+            for (int i = 0, left = code; i < M; i++, left /= 5) {
+                int in_a = left % 5, total = (int)(a[i] + b[i]), in_b = total - in_a;
+                x[i] = in_a;
+                if (in_a > n_a || in_b < 0 || in_b > n_b)
+                    chance = 0;
+                else
+                    chance *= choose((int)n_a, in_a) * choose((int)n_b, in_b) / choose((int)(n_a + n_b), total);
+                sum += x[i] / (double)n_a - in_b / (double)n_b;
+            }
+            centre += chance * sum;
+            deals += fabs(sum) > fabs(seen) - 1e-9 ? chance : 0;
+        }
+        near(centre, 0);
+        struct paired p;
+        struct err e;
+        check_msg(metric_paired(&p, a, n_a, b, n_b, M, &e), "%s", e.msg);
+        near(p.difference, seen / M);
+        check_msg(fabs(p.p_like - signs) < 1e-9, "%d: %g, want %g", t, p.p_like, signs);
+        check_msg(fabs(p.p_these - deals) < 1e-9, "%d: %g, want %g", t, p.p_these, deals);
+        check_int(p.a_better + p.b_better + p.equal, M);
+        check(p.these.low <= p.difference && p.difference <= p.these.high && p.like.low <= p.difference && p.difference <= p.like.high);
+    }
+    /* McNemar's exact test: 8 problems only a solves, 1 only b: 2 (C(9,0) + C(9,1)) / 2^9. */
+    int64_t a[40] = {0}, b[40] = {0};
+    for (int i = 0; i < 40; i++) {
+        a[i] = i < 8 || i >= 20;
+        b[i] = i == 8 || i >= 20;
+    }
+    struct paired p;
+    struct err e;
+    check(metric_paired(&p, a, 1, b, 1, 40, &e));
+    near(p.p_like, 20.0 / 512);
+    near(p.p_these, 20.0 / 512);
+    check_int(p.a_better, 8);
+    check_int(p.b_better, 1);
+    int64_t big = 1;
+    check(!metric_paired(&p, &big, 99999989, &big, 99999971, 1, &e));
+    check_has(e.msg, "common multiple");
+}
+
+/* ---- coverage ---- */
+
+enum { M = 30, MOST = 16 };
+
+static double uniform(uint64_t t, uint64_t *i)
+{
+    return rng_uniform(11, t, (*i)++);
+}
+
+/* Gamma variates (Marsaglia and Tsang 2000), and from two a beta variate. */
+static double gamma_of(double a, uint64_t t, uint64_t *i)
+{
+    if (a < 1) {
+        double u = uniform(t, i);
+        return gamma_of(a + 1, t, i) * pow(u + 1e-300, 1 / a);
+    }
+    double d = a - 1.0 / 3, c = 1 / sqrt(9 * d);
+    for (;;) {
+        double x = rng_normal(12, t, (*i)++), v = 1 + c * x;
+        if (v <= 0)
+            continue;
+        v = v * v * v;
+        if (log(uniform(t, i) + 1e-300) < 0.5 * x * x + d - d * v + d * log(v))
+            return d * v;
+    }
+}
+
+/* A problem's chance from the population: beta of this mean and a + b = size (0: all problems alike). */
+static double chance_of(double mean, double size, uint64_t t, uint64_t *i)
+{
+    if (size == 0)
+        return mean;
+    double x = gamma_of(mean * size, t, i), y = gamma_of((1 - mean) * size, t, i);
+    return x + y > 0 ? x / (x + y) : uniform(t, i) < mean;
+}
+
+static int64_t binomial(int64_t n, double p, uint64_t t, uint64_t *i)
+{
+    int64_t c = 0;
+    for (int64_t j = 0; j < n; j++)
+        c += uniform(t, i) < p;
+    return c;
+}
+
+/* One number of samples has one likelihood table, which the threads must not fill at once: it is filled by a fit of all counts. */
+static struct metric_population *population(int64_t n)
+{
+    int64_t right[M];
+    for (int64_t i = 0; i < M; i++)
+        right[i] = i % (n + 1);
+    struct metric_population *p = metric_population_open(M, n);
+    metric_population_fit(p, right);
+    return p;
+}
+
+struct held {
+    int64_t like, these, difference_like, difference_these, runs;
+};
+
+/* A run of the population, and a second one whose problems are a little easier or harder. Accuracies vary by a tenth from one simulation
+ * to the next: the coverage of whole numbers of right answers jumps from one accuracy to the next, and no accuracy is known. */
+static struct held simulate(int64_t n, double accuracy, double size, int64_t k, int64_t runs, uint64_t seed)
+{
+    struct held h = {.runs = runs};
+    struct metric_population *p = population(n);
+    for (int64_t r = 0; r < runs; r++) {
+        uint64_t t = seed << 32 | (uint64_t)r, i = 0;
+        double mean = accuracy * (0.9 + 0.2 * uniform(t, &i)), target = 0, fixed = 0;
+        if (accuracy > 0.5)
+            mean = 1 - (1 - accuracy) * (0.9 + 0.2 * uniform(t, &i));
+        int64_t right[M];
+        for (int64_t j = 0; j < M; j++) {
+            double q = chance_of(mean, size, t, &i);
+            fixed += (1 - pow(1 - q, (double)k)) / M;
+            right[j] = binomial(n, q, t, &i);
+        }
+        target = 1;
+        for (int64_t j = 0; j < k; j++)
+            target *= size == 0 ? 1 - mean : ((1 - mean) * size + (double)j) / (size + (double)j);
+        target = 1 - target;
+        bool bound;
+        metric_population_fit(p, right);
+        struct interval these = metric_sampling_pass(right, M, n, k, &bound), like = n > 1 ? metric_population_pass(p, k) : these;
+        h.like += like.low <= target && target <= like.high;
+        h.these += these.low <= fixed && fixed <= these.high;
+    }
+    metric_population_close(p);
+    return h;
+}
+
+static int64_t simulations(void)
+{
+    const char *s = getenv("PCM_LONG");
+    return s && *s == '1' ? 10000 : 200;
+}
+
+/* 93.5% to 97%, and four standard errors of the simulation. */
+static void covers(int64_t held, int64_t runs, bool may_be_wide, const char *what, double *low, double *high)
+{
+    double share = (double)held / (double)runs, slack = runs >= 10000 ? 0 : 4 * sqrt(0.05 * 0.95 / (double)runs);
+    *low = fmin(*low, share);
+    *high = fmax(*high, share);
+    check_msg(share >= 0.935 - slack && (may_be_wide || share <= 0.97 + slack), "%s: %.2f%% of %lld", what, 100 * share, (long long)runs);
+}
+
+static const double accuracies[] = {0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95}, sizes[] = {0, 9, 2, 1, 0.5};
+static const char *const spreads[] = {"no spread", "little spread", "even spread", "wide spread", "mostly all or nothing"};
+
+static void coverage_of(int64_t n, int64_t k, const double *of, int n_of)
+{
+    double low = 1, high = 0, low_these = 1, high_these = 0;
+    for (int s = 0; s < 5; s++)
+        for (int a = 0; a < n_of; a++) {
+            struct held h = simulate(n, of[a], sizes[s], k, simulations(), (uint64_t)(s * 100 + a));
+            char what[160];
+            snprintf(what, sizeof what, "pass@%d of %d samples, accuracy %g, %s, problems like these", (int)k, (int)n, of[a], spreads[s]);
+            covers(h.like, h.runs, false, what, &low, &high);
+            snprintf(what, sizeof what, "pass@%d of %d samples, accuracy %g, %s, these problems", (int)k, (int)n, of[a], spreads[s]);
+            covers(h.these, h.runs, 2 * k > n, what, &low_these, &high_these);
+        }
+    fprintf(stderr, "  pass@%d of %d: problems like these %.1f to %.1f%%, these problems %.1f to %.1f%%\n", (int)k, (int)n, 100 * low,
+            100 * high, 100 * low_these, 100 * high_these);
+}
+
+static void coverage_1(void)
+{
+    coverage_of(1, 1, accuracies, 9);
+}
+static void coverage_4(void)
+{
+    coverage_of(4, 1, accuracies, 9);
+}
+static void coverage_16(void)
+{
+    coverage_of(16, 1, accuracies, 9);
+}
+static void coverage_pass(void)
+{
+    coverage_of(4, 2, accuracies, 7);
+    coverage_of(16, 4, accuracies, 7);
+    coverage_of(16, 8, accuracies, 7);
+}
+
+static const struct test all[] = {
+    {"pass@k is every subset's mean", pass_at_k},
+    {"majority votes, by hand and all small ones", majority},
+    {"the variance of votes", majority_variance},
+    {"the variance of pass@k is unbiased", sampling_variance},
+    {"Wilson's interval", wilson},
+    {"paired tests are exact", paired_tests},
+    {"coverage, 1 sample a problem", coverage_1},
+    {"coverage, 4 samples a problem", coverage_4},
+    {"coverage, 16 samples a problem", coverage_16},
+    {"coverage of pass@k", coverage_pass},
+};
+TEST_MAIN("test_metrics", all)
