@@ -312,6 +312,11 @@ void records_batch_free(struct records_batch *b)
     *b = (struct records_batch){0};
 }
 
+bool records_are_lines(const struct records *r, const struct record *record)
+{
+    return !r->file[record->file].parquet;
+}
+
 char *records_where(const struct records *r, const struct record *record)
 {
     const struct source *s = &r->file[record->file];

@@ -56,6 +56,8 @@ void records_batch_free(struct records_batch *b);
 /* From any thread: the record as JSON (at may be a copy of the bytes). NULL: the line is no JSON, or a text of the row not UTF-8; e says where.
  * *set (may be NULL) is the set it is to be imported as. */
 json_t *records_parse(const struct records *r, const struct record *record, enum import_set *set, struct err *e);
+/* Its bytes are a line of JSON text; else a row in another form (data/packed.h). */
+bool records_are_lines(const struct records *r, const struct record *record);
 /* "a.jsonl:12", "a.parquet: row 12"; the caller frees. */
 char *records_where(const struct records *r, const struct record *record);
 
