@@ -64,6 +64,25 @@ void hash_close(struct hash_stream *h)
     free(h);
 }
 
+void hash_sum_join(struct hash_sum *s, struct hash_sum other)
+{
+    s->low += other.low;
+    s->high += other.high + (s->low < other.low);
+}
+
+void hash_sum_add(struct hash_sum *s, uint64_t place, const void *p, size_t n)
+{
+    XXH128_hash_t piece = XXH3_128bits(p, n);
+    const uint64_t placed[] = {piece.low64, piece.high64, place};
+    piece = XXH3_128bits(placed, sizeof placed);
+    hash_sum_join(s, (struct hash_sum){piece.low64, piece.high64});
+}
+
+void hash_sum_hex(struct hash_sum s, char hex[HASH_XXH3_HEX])
+{
+    xxh3_hex((XXH128_hash_t){s.low, s.high}, hex);
+}
+
 /* Hands the file's bytes as they are on disk to add(). */
 static bool each_piece(const char *path, void (*add)(void *to, const void *p, size_t n), void *to, struct err *e)
 {

@@ -34,6 +34,8 @@ int64_t dev_alloc_count(void);
 /* Host memory the device copies from without staging (pinned on a GPU). */
 void *dev_host_alloc(size_t bytes);
 void dev_host_free(void *p);
+/* Bytes of host memory that all processes of this host can still take; *same: it is the device's memory too. */
+size_t dev_host_memory(bool *same);
 
 void dev_zero(void *p, size_t bytes);
 void dev_copy(void *dst, const void *src, size_t bytes); /* device to device */
@@ -45,6 +47,10 @@ void dev_sync(void);                                     /* waits for all work; 
  * suffice: wait, queue the work on one, fill and prefetch the other. */
 void dev_prefetch(void *dst, const void *pinned_host, size_t bytes);
 void dev_prefetch_wait(void);
+/* A copy into pinned host memory beside the compute queue, of what the work queued so far makes. Until dev_fetch_wait(), which waits for all of
+ * them, work queued later must not write src. */
+void dev_fetch(void *pinned_host, const void *src, size_t bytes);
+void dev_fetch_wait(void);
 
 /* A fixed list of ops that is run many times (a decode step). dev_graph_begin() returns true when the caller has to issue the ops and
  * then call dev_graph_end(): always on the CPU; on a GPU the first time, when their code is loaded, and the second, when they are

@@ -244,6 +244,12 @@ void safetensors_close(struct safetensors *s)
     *s = (struct safetensors){0};
 }
 
+const unsigned char *safetensors_bytes(const struct safetensors *s, size_t *n)
+{
+    *n = s->blob[0].map.size;
+    return s->blob[0].map.data;
+}
+
 const struct st_tensor *safetensors_find(const struct safetensors *s, const char *name)
 {
     struct st_tensor key = {.name = (char *)name};
@@ -307,41 +313,51 @@ struct st_out {
     uint64_t end; /* bytes of the whole file */
 };
 
-bool st_out_open(struct st_out **out, const char *path, const struct st_spec *spec, int32_t n, bool compress, struct err *e)
+char *st_head(const struct st_spec *spec, int32_t n, size_t *bytes, int64_t *data)
 {
     json_t *o = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
     int64_t at = 0;
     must(o);
     for (int32_t i = 0; i < n; i++) {
         json_t *shape = json_array();
-        int64_t bytes = dtype_bytes(spec[i].dtype);
+        int64_t size = dtype_bytes(spec[i].dtype);
         for (int d = 0; d < spec[i].ndim; d++) {
             json_array_append_new(shape, json_integer(spec[i].shape[d]));
-            bytes *= spec[i].shape[d];
+            size *= spec[i].shape[d];
         }
         json_object_set_new(o, spec[i].name,
                             json_pack("{s:s, s:o, s:[I, I]}", "dtype", spec[i].dtype, "shape", shape, "data_offsets", (json_int_t)at,
-                                      (json_int_t)(at + bytes)));
-        at += bytes;
+                                      (json_int_t)(at + size)));
+        at += size;
     }
     char *text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     must(text);
     size_t header = strlen(text), padded = (header + 7) / 8 * 8; /* the data begin at a multiple of 8 */
-    text = xrealloc(text, padded + 1);
-    memset(text + header, ' ', padded - header);
-    unsigned char size[8];
+    text = xrealloc(text, 8 + padded);
+    memmove(text + 8, text, header);
+    memset(text + 8 + header, ' ', padded - header);
     for (int i = 0; i < 8; i++)
-        size[i] = (unsigned char)((uint64_t)padded >> (8 * i));
+        text[i] = (char)(unsigned char)((uint64_t)padded >> (8 * i));
+    *bytes = 8 + padded;
+    *data = at;
+    return text;
+}
+
+bool st_out_open(struct st_out **out, const char *path, const struct st_spec *spec, int32_t n, bool compress, struct err *e)
+{
+    size_t bytes;
+    int64_t data;
+    char *head = st_head(spec, n, &bytes, &data);
     struct file_out *f = NULL;
-    bool ok = file_out_open(&f, path, compress, e) && file_out_write(f, size, 8, e) && file_out_write(f, text, padded, e);
-    free(text);
+    bool ok = file_out_open(&f, path, compress, e) && file_out_write(f, head, bytes, e);
+    free(head);
     if (!ok) {
         file_out_abort(f);
         return false;
     }
     *out = xmalloc(sizeof **out);
-    **out = (struct st_out){f, 8 + padded + (uint64_t)at};
+    **out = (struct st_out){f, bytes + (uint64_t)data};
     return true;
 }
 

@@ -25,6 +25,8 @@ struct safetensors {
  * are oversized, broken, overlap, leave holes or go past the file are refused, by file and tensor. */
 bool safetensors_open(struct safetensors *s, const char *path, struct err *e);
 void safetensors_close(struct safetensors *s);
+/* The bytes of the file (the first, of a folder of shards); the tensors' data lie in them. */
+const unsigned char *safetensors_bytes(const struct safetensors *s, size_t *n);
 const struct st_tensor *safetensors_find(const struct safetensors *s, const char *name);
 /* n numbers from the from-th on, as float32. F32, BF16 and F16 only: others are refused by st_check_dtype(). */
 bool st_check_dtype(const struct st_tensor *t, struct err *e);
@@ -38,6 +40,8 @@ struct st_spec {
     int ndim;
     int64_t shape[3];
 };
+/* What the file begins with, *bytes long, before the first tensor's data; the caller frees. *data: bytes of the data. */
+char *st_head(const struct st_spec *spec, int32_t n, size_t *bytes, int64_t *data);
 struct st_out;
 bool st_out_open(struct st_out **o, const char *path, const struct st_spec *spec, int32_t n, bool compress, struct err *e);
 /* The next bytes of the data, any number at a time. */

@@ -138,6 +138,27 @@ bool weights_match(const struct param_table *table, const struct safetensors *s,
     return true;
 }
 
+/* Of a parameter's values first .. end-1. */
+struct range {
+    int64_t first, end;
+};
+
+static struct range range_held(struct tensors t, const struct param *p)
+{
+    struct range r = {0, 0};
+    r.end = tensors_clip(t, p, &r.first, p->n);
+    r.end += r.first;
+    return r;
+}
+
+/* The least range that has both in it. */
+static struct range range_hull(struct range a, struct range b)
+{
+    if (a.first == a.end || b.first == b.end)
+        return a.first == a.end ? b : a;
+    return (struct range){a.first < b.first ? a.first : b.first, a.end > b.end ? a.end : b.end};
+}
+
 bool weights_load(struct tensors w, struct tensors *master, const char *path, struct err *e)
 {
     struct safetensors s;
@@ -149,8 +170,11 @@ bool weights_load(struct tensors w, struct tensors *master, const char *path, st
         struct piece b = piece_new();
         for (int32_t k = 0; k < w.table->n; k++) {
             const struct param *p = &w.table->param[k];
-            for (int64_t first = 0; first < p->n; first += PIECE) {
-                int64_t n = p->n - first < PIECE ? p->n - first : PIECE;
+            struct range held = range_held(w, p);
+            if (master)
+                held = range_hull(held, range_held(*master, p));
+            for (int64_t first = held.first; first < held.end; first += PIECE) {
+                int64_t n = held.end - first < PIECE ? held.end - first : PIECE;
                 st_read_f32(from[k], first, n, b.f);
                 put_both(w, master, p, first, n, b);
                 safetensors_forget(&s, from[k], first, n);
@@ -173,8 +197,8 @@ void weights_read_tensors(void *from, const struct param *p, int64_t first, int6
             out[i] = bf16_to_f32(((const uint16_t *)(const void *)out)[i]);
 }
 
-static bool save_range(const struct param_table *t, int32_t begin, int32_t end, weights_read *read, void *from, enum dtype file_type,
-                       const char *path, bool compress, struct err *e)
+/* Parameters begin .. end-1 as the file names them; the caller frees. */
+static struct st_spec *specs(const struct param_table *t, int32_t begin, int32_t end, enum dtype file_type)
 {
     struct st_spec *spec = xcalloc((size_t)(end - begin), sizeof *spec);
     for (int32_t k = begin; k < end; k++) {
@@ -182,6 +206,22 @@ static bool save_range(const struct param_table *t, int32_t begin, int32_t end, 
         spec[k - begin] = (struct st_spec){p->name, file_type == F32 ? "F32" : "BF16", p->ndim, {0}};
         memcpy(spec[k - begin].shape, p->shape, sizeof p->shape);
     }
+    return spec;
+}
+
+char *weights_head(const struct param_table *t, enum dtype file_type, size_t *bytes)
+{
+    int64_t data;
+    struct st_spec *spec = specs(t, 0, t->n, file_type);
+    char *head = st_head(spec, t->n, bytes, &data);
+    free(spec);
+    return head;
+}
+
+static bool save_range(const struct param_table *t, int32_t begin, int32_t end, weights_read *read, void *from, enum dtype file_type,
+                       const char *path, bool compress, struct err *e)
+{
+    struct st_spec *spec = specs(t, begin, end, file_type);
     struct st_out *o = NULL;
     bool ok = st_out_open(&o, path, spec, end - begin, compress, e);
     free(spec);

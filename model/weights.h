@@ -11,7 +11,7 @@
  * divided by sqrt(layers); dt log-uniform in [0.001, 0.1]; A uniform in [1, 16]; D and norms 1. A function of seed, name and place. */
 void weights_random(struct tensors w, struct tensors *master, const struct model_config *c, uint64_t seed);
 /* From a folder or file of safetensors, names as Hugging Face, mamba_ssm or Mistral spell them. A missing tensor, another shape or dtype
- * is refused by name; a tensor that the model does not have, too. */
+ * is refused by name; a tensor that the model does not have, too. Reads no more than w and master hold. */
 bool weights_load(struct tensors w, struct tensors *master, const char *path, struct err *e);
 /* Where saving takes the numbers from: n of parameter p from the first-th on, as float32. */
 typedef void weights_read(void *from, const struct param *p, int64_t first, int64_t n, float *out);
@@ -21,6 +21,8 @@ weights_read weights_read_tensors; /* from: a struct tensors that holds them */
  * path's ending. */
 bool weights_save_file(const struct param_table *t, weights_read *read, void *from, enum dtype file_type, const char *path, bool compress,
                        struct err *e);
+/* What such a file begins with; then the values follow in the table's order, without gaps. The caller frees. */
+char *weights_head(const struct param_table *t, enum dtype file_type, size_t *bytes);
 /* model.safetensors in dir, or shards of at most max_shard bytes (0: one file) with model.safetensors.index.json. */
 bool weights_save(const struct param_table *t, weights_read *read, void *from, const char *dir, enum dtype file_type, int64_t max_shard,
                   struct err *e);

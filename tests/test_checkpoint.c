@@ -208,9 +208,9 @@ static void test_full_disk(void)
     int64_t size = file_size(run_path("full/step_000007/model.safetensors"));
     for (int64_t limit = size / 4; limit < size; limit += size / 4) {
         check_int(run_train_limited(&text, NULL, limit, config, NULL), 1);
-        check_has(text, "train: checkpoint ");
+        check_has(text, "train: step 9: checkpoint ");
         check_has(text, "model.safetensors");
-        check(strchr(strstr(text, "train: checkpoint "), '\n') == text + strlen(text) - 1);
+        check(strchr(strstr(text, "train: step 9: "), '\n') == text + strlen(text) - 1);
         check(!file_exists(run_path("full/step_000009")) && !file_exists(run_path("full/step_000009.part")));
         check_msg(checkpoint_verify(run_path("full/step_000007"), &e), "%s", e.msg);
         free(text);

@@ -7,6 +7,7 @@
 #include "kernels/comm.h"
 #include "model/weights.h"
 #include "train/collect.h"
+#include "train/tensor_file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@
 #include <string.h>
 
 enum { FORMAT = 1 };
+static const char *const set_name[CHECKPOINT_SETS] = {"model", "exp_avg", "exp_avg_sq"};
+static const char whole_key[] = "xxh3_128", sum_key[] = "xxh3_128_sum"; /* of a file in the manifest */
 
 /* Every checkpoint folder's step, ascending; *n of them. The caller frees. */
 static int64_t *list_steps(const char *run_dir, int64_t *n)
@@ -40,6 +43,17 @@ static int64_t *list_steps(const char *run_dir, int64_t *n)
 static char *step_dir(const char *run_dir, int64_t step)
 {
     return xprintf("%s/step_%06lld", run_dir, (long long)step);
+}
+
+static char *part_dir(const char *run_dir, int64_t step)
+{
+    return xprintf("%s/step_%06lld.part", run_dir, (long long)step);
+}
+
+/* The file of a set in a folder. */
+static char *set_path(const char *dir, int set)
+{
+    return xprintf("%s/%s.safetensors", dir, set_name[set]);
 }
 
 static bool write_progress(const char *dir, const struct progress_state *at, struct err *e)
@@ -104,19 +118,34 @@ static char **list_files(const char *dir, size_t *n)
 static const char zeros[] = "00000000000000000000000000000000";
 static const char own_key[] = "manifest_xxh3_128";
 
-static bool write_manifest(const char *dir, struct err *e)
+/* The manifest's line of a file. sum: of the shared sets. */
+static bool describe_file(const char *dir, const char *name, int sets, const struct hash_sum sum[], json_t *files, struct err *e)
+{
+    char *path = xprintf("%s/%s", dir, name), hex[HASH_XXH3_HEX];
+    const char *key = whole_key;
+    for (int i = 0; i < sets; i++) {
+        char *file = set_path(dir, i);
+        if (!strcmp(path, file)) {
+            key = sum_key;
+            hash_sum_hex(sum[i], hex);
+        }
+        free(file);
+    }
+    bool ok = key == sum_key || hash_xxh3_file(path, hex, e);
+    if (ok)
+        json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", name, "bytes", (json_int_t)file_size(path), key, hex));
+    free(path);
+    return ok;
+}
+
+static bool write_manifest(const char *dir, int sets, const struct hash_sum sum[], struct err *e)
 {
     size_t n;
     char **name = list_files(dir, &n), hex[HASH_XXH3_HEX];
     json_t *files = json_array();
     bool ok = true;
     for (size_t i = 0; i < n; i++) {
-        char *path = xprintf("%s/%s", dir, name[i]);
-        ok = ok && hash_xxh3_file(path, hex, e);
-        if (ok)
-            json_array_append_new(files,
-                                  json_pack("{s:s, s:I, s:s}", "name", name[i], "bytes", (json_int_t)file_size(path), "xxh3_128", hex));
-        free(path);
+        ok = ok && describe_file(dir, name[i], sets, sum, files, e);
         free(name[i]);
     }
     free(name);
@@ -162,27 +191,33 @@ static json_t *read_manifest(const char *dir, struct err *e)
     return NULL;
 }
 
-/* One set of tensors under a name, with .zst when compressed. */
-static bool save_moments(const char *dir, const char *name, struct collected set, bool compress, struct err *e)
+/* What rank 0 makes of a folder before all write into it. */
+static bool begin_folder(const char *dir, const struct checkpoint_parts *parts, struct hash_sum sum[], struct err *e)
 {
-    char *path = xprintf("%s/%s.safetensors%s", dir, name, compress ? ".zst" : "");
-    bool ok = weights_save_file(set.t.table, collect_read, &set, F32, path, compress, e);
-    free(path);
+    int shared = checkpoint_shared_sets(parts->compress);
+    bool ok = file_remove_tree(dir, e) && file_mkdirs(dir, e);
+    for (int i = 0; ok && i < CHECKPOINT_SETS; i++) {
+        const struct param_table *table = parts->set[i].table;
+        struct collected set = {parts->set[i], i};
+        char *path = set_path(dir, i), *zst = xprintf("%s.zst", path);
+        ok = i < shared ? tensor_file_create(path, table, &sum[i], e) : weights_save_file(table, collect_read, &set, F32, zst, true, e);
+        free(zst);
+        free(path);
+    }
     return ok;
 }
 
-static bool write_parts(const char *dir, const struct checkpoint_parts *parts, const struct progress_state *at, struct err *e)
+/* The small files, and the manifest of all. */
+static bool end_folder(const char *dir, const struct checkpoint_parts *parts, const struct progress_state *at, const struct hash_sum sum[],
+                       struct err *e)
 {
-    struct collected master = {parts->master, 0}, exp_avg = {parts->exp_avg, 1}, exp_avg_sq = {parts->exp_avg_sq, 2};
     char *path = xprintf("%s/config.json", dir);
     json_t *config = config_json(parts->config);
     bool ok = json_write_path(path, config, e);
     json_decref(config);
     free(path);
-    return ok && weights_save(master.t.table, collect_read, &master, dir, F32, 0, e) &&
-           save_moments(dir, "exp_avg", exp_avg, parts->compress, e) && save_moments(dir, "exp_avg_sq", exp_avg_sq, parts->compress, e) &&
-           (!parts->tokenizer || tokenizer_save(parts->tokenizer, dir, e)) && write_progress(dir, at, e) && write_manifest(dir, e) &&
-           file_sync_dir(dir, e);
+    return ok && (!parts->tokenizer || tokenizer_save(parts->tokenizer, dir, e)) && write_progress(dir, at, e) &&
+           write_manifest(dir, checkpoint_shared_sets(parts->compress), sum, e) && file_sync_dir(dir, e);
 }
 
 /* Of those up to now, oldest first, until keep are left; the last of every phase stays. */
@@ -218,31 +253,76 @@ static bool point_latest(const char *run_dir, int64_t step, struct err *e)
     return ok;
 }
 
-bool checkpoint_save(const char *run_dir, const struct checkpoint_parts *parts, const struct progress_state *at, int64_t keep,
-                     struct err *e)
+int checkpoint_shared_sets(bool compress)
 {
-    if (comm_rank() > 0) {
-        const struct collected set[] = {{parts->master, 0}, {parts->exp_avg, 1}, {parts->exp_avg_sq, 2}};
+    return compress ? 1 : CHECKPOINT_SETS;
+}
+
+/* Puts the step and the checkpoint's name in front of a failure. */
+static bool name_failure(const char *run_dir, int64_t step, bool ok, struct err *e)
+{
+    char *dir = step_dir(run_dir, step);
+    if (!ok)
+        err_in(e, "step %lld: checkpoint %s", (long long)step, dir);
+    free(dir);
+    return ok;
+}
+
+void checkpoint_discard(const char *run_dir, int64_t step)
+{
+    struct err ignored;
+    char *dir = part_dir(run_dir, step);
+    file_remove_tree(dir, &ignored);
+    free(dir);
+}
+
+bool checkpoint_begin(const char *run_dir, const struct checkpoint_parts *parts, int64_t step, struct hash_sum sum[], struct err *e)
+{
+    bool ok = true;
+    for (int i = 0; i < CHECKPOINT_SETS; i++)
+        sum[i] = (struct hash_sum){0};
+    if (comm_rank() == 0) {
+        char *dir = part_dir(run_dir, step);
+        ok = name_failure(run_dir, step, begin_folder(dir, parts, sum, e), e);
+        free(dir);
+        collect_end();
+    } else {
+        const struct collected set[] = {{parts->set[0], 0}, {parts->set[1], 1}, {parts->set[2], 2}};
         collect_serve(set);
-        return true;
     }
-    char *dir = step_dir(run_dir, at->step), *part = xprintf("%s.part", dir);
-    bool ok = file_remove_tree(part, e) && file_mkdirs(part, e) && write_parts(part, parts, at, e);
+    ok = comm_agree(ok, e);
+    if (!ok && comm_rank() == 0)
+        checkpoint_discard(run_dir, step);
+    return ok;
+}
+
+bool checkpoint_write(const char *run_dir, const struct tensors set[], int sets, bool host, int64_t step, struct hash_sum sum[],
+                      struct err *e)
+{
+    char *dir = part_dir(run_dir, step);
+    bool ok = true;
+    for (int i = 0; ok && i < sets; i++) {
+        char *path = set_path(dir, i);
+        ok = tensor_file_write(path, set[i], host, &sum[i], e);
+        free(path);
+    }
+    free(dir);
+    return name_failure(run_dir, step, ok, e);
+}
+
+bool checkpoint_commit(const char *run_dir, const struct checkpoint_parts *parts, const struct progress_state *at, int64_t keep,
+                       const struct hash_sum sum[], struct err *e)
+{
+    char *dir = step_dir(run_dir, at->step), *part = part_dir(run_dir, at->step);
+    bool ok = end_folder(part, parts, at, sum, e);
     if (ok && file_exists(dir)) /* the same step again, after resuming from an older one */
         ok = file_remove_tree(dir, e);
     if (ok && rename(part, dir) != 0)
         ok = err_set(e, "%s: cannot rename to %s: %s", part, dir, strerror(errno));
-    ok = ok && file_sync_dir(run_dir, e) && point_latest(run_dir, at->step, e);
-    ok = ok && remove_old(run_dir, at->step, keep, e);
-    if (!ok) {
-        struct err ignored;
-        file_remove_tree(part, &ignored);
-        err_in(e, "checkpoint %s", dir);
-    }
-    collect_end();
+    ok = ok && file_sync_dir(run_dir, e) && point_latest(run_dir, at->step, e) && remove_old(run_dir, at->step, keep, e);
     free(part);
     free(dir);
-    return ok;
+    return name_failure(run_dir, at->step, ok, e);
 }
 
 bool checkpoint_is(const char *dir)
@@ -253,34 +333,36 @@ bool checkpoint_is(const char *dir)
     return is;
 }
 
+/* A file is as the manifest's line says. */
+static bool verify_file(const char *dir, const json_t *line, struct err *e)
+{
+    const char *name, *want, *key = json_object_get(line, sum_key) ? sum_key : whole_key;
+    char hex[HASH_XXH3_HEX];
+    int64_t bytes;
+    if (!json_get_str(line, "name", &name, e) || !json_get_int(line, "bytes", 0, INT64_MAX, &bytes, e) ||
+        !json_get_str(line, key, &want, e))
+        return err_in(e, "%s/manifest.json: \"files\"", dir);
+    char *path = xprintf("%s/%s", dir, name);
+    bool ok = true;
+    if (file_size(path) != bytes)
+        ok = err_set(e, "%s: %lld bytes, the manifest says %lld: damaged; use another checkpoint", path, (long long)file_size(path),
+                     (long long)bytes);
+    ok = ok && (key == sum_key ? tensor_file_digest(path, hex, e) : hash_xxh3_file(path, hex, e));
+    if (ok && strcmp(hex, want))
+        ok = err_set(e, "%s: XXH3 is %s, the manifest says %s: damaged; use another checkpoint", path, hex, want);
+    free(path);
+    return ok;
+}
+
 bool checkpoint_verify(const char *dir, struct err *e)
 {
-    char *path = xprintf("%s/manifest.json", dir);
     json_t *o = read_manifest(dir, e), *files = json_object_get(o, "files");
     bool ok = o != NULL;
     if (ok && json_array_size(files) == 0)
-        ok = err_set(e, "%s: \"files\" must list the checkpoint's files", path);
-    for (size_t i = 0; ok && i < json_array_size(files); i++) {
-        const json_t *f = json_array_get(files, i);
-        const char *name, *want;
-        char hex[HASH_XXH3_HEX], *file = NULL;
-        int64_t bytes;
-        ok = (json_get_str(f, "name", &name, e) && json_get_int(f, "bytes", 0, INT64_MAX, &bytes, e) &&
-              json_get_str(f, "xxh3_128", &want, e)) ||
-             err_in(e, "%s: file %zu", path, i);
-        if (!ok)
-            break;
-        file = xprintf("%s/%s", dir, name);
-        if (file_size(file) != bytes)
-            ok = err_set(e, "%s: %lld bytes, the manifest says %lld: damaged; use another checkpoint", file, (long long)file_size(file),
-                         (long long)bytes);
-        ok = ok && hash_xxh3_file(file, hex, e);
-        if (ok && strcmp(hex, want))
-            ok = err_set(e, "%s: XXH3 is %s, the manifest says %s: damaged; use another checkpoint", file, hex, want);
-        free(file);
-    }
+        ok = err_set(e, "%s/manifest.json: \"files\" must list the checkpoint's files", dir);
+    for (size_t i = 0; ok && i < json_array_size(files); i++)
+        ok = verify_file(dir, json_array_get(files, i), e);
     json_decref(o);
-    free(path);
     return ok;
 }
 
@@ -303,20 +385,16 @@ bool checkpoint_newest(const char *run_dir, char **dir, struct err *e)
                    (long long)n);
 }
 
-static bool load_moments(const char *dir, const char *name, struct tensors t, struct err *e)
+bool checkpoint_load(const char *dir, struct tensors w, struct tensors set[], struct progress_state *at, struct err *e)
 {
-    char *path = xprintf("%s/%s.safetensors", dir, name), *zst = xprintf("%s.zst", path);
-    bool ok = weights_load(t, NULL, file_exists(zst) ? zst : path, e);
-    free(zst);
-    free(path);
+    bool ok = read_progress(dir, at, e) && weights_load(w, &set[0], dir, e);
+    for (int i = 1; ok && i < CHECKPOINT_SETS; i++) {
+        char *path = set_path(dir, i), *zst = xprintf("%s.zst", path);
+        ok = weights_load(set[i], NULL, file_exists(zst) ? zst : path, e);
+        free(zst);
+        free(path);
+    }
     return ok;
-}
-
-bool checkpoint_load(const char *dir, struct tensors w, struct tensors *master, struct tensors exp_avg, struct tensors exp_avg_sq,
-                     struct progress_state *at, struct err *e)
-{
-    return read_progress(dir, at, e) && weights_load(w, master, dir, e) && load_moments(dir, "exp_avg", exp_avg, e) &&
-           load_moments(dir, "exp_avg_sq", exp_avg_sq, e);
 }
 
 bool checkpoint_clean(const char *run_dir, int64_t now, int64_t keep, struct err *e)

@@ -78,6 +78,8 @@ static bool write_line(struct metrics *m, const struct step_report *r, struct er
     json_object_set_new(o, "mem_gib", json_real(r->mem_gib));
     if (!isnan(r->comm_wait_s))
         json_object_set_new(o, "comm_wait_s", json_real(r->comm_wait_s));
+    if (!isnan(r->save_stall_s))
+        json_object_set_new(o, "save_stall_s", json_real(r->save_stall_s));
     if (!isnan(r->mfu))
         json_object_set_new(o, "mfu", json_real(r->mfu));
     char *text = json_dumps(o, JSON_COMPACT);

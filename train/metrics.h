@@ -14,6 +14,7 @@ struct step_report {
     int64_t learnt_tokens;  /* targets of this step */
     double step_s, mem_gib; /* of the slowest, of the fullest rank */
     double comm_wait_s;     /* of it the ops stood still for exchanges; NAN: one rank */
+    double save_stall_s;    /* training then stood still to save; NAN: nothing was saved */
     double mfu;             /* NAN: not known */
     bool skipped;           /* loss or gradient not finite: no update */
     const char *rows;       /* of a skipped step: where its rows came from */

@@ -75,7 +75,11 @@ static void print_plan(const struct setup *u)
     row("scratch: logits, gradients of activations", m.scratch);
     row("batches", m.batches);
     row("program and libraries", u->libraries);
-    row("in all", m.total + u->libraries);
+    if (!u->copy_on_host && u->copy > 0)
+        row("copy of what is being saved", u->copy);
+    row("in all", m.total + u->libraries + (u->copy_on_host ? 0 : u->copy));
+    if (u->copy_on_host && u->copy > 0)
+        row("host memory: copy of what is being saved", u->copy);
     if (u->free_bytes > 0)
         row("free on the device", (int64_t)u->free_bytes);
     print_others(u);

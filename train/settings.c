@@ -12,6 +12,7 @@ static const char *const recompute_names[] = {"none", "full", "auto", NULL};
 static const char *const schedule_names[] = {"cosine", "linear", "constant", NULL};
 static const char *const warmup_names[] = {"linear", "log", NULL};
 static const char *const compress_names[] = {"none", "zstd", NULL};
+static const char *const async_names[] = {"auto", "off", NULL};
 
 /* The optimizer's settings stand at two places: for the run, with defaults, and in a phase, where what is not given is the run's. */
 #define OPTIM(S, given)                                                                                                                    \
@@ -231,6 +232,12 @@ const struct conf_field settings_table[] = {
      .choices = compress_names,
      .def = 0,
      .help = "of the optimizer's files"},
+    {.key = "checkpoint.async",
+     .type = CONF_CHOICE,
+     .at = offsetof(struct settings, async),
+     .choices = async_names,
+     .def = ASYNC_AUTO,
+     .help = "training goes on while a checkpoint is written, from a copy in host memory if there is room for it; or not"},
     {.key = "log.every_steps",
      .type = CONF_INT,
      .at = offsetof(struct settings, log_every),

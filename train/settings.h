@@ -6,6 +6,7 @@
 enum schedule { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT };
 enum warmup { WARMUP_LINEAR, WARMUP_LOG };
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_FULL, RECOMPUTE_AUTO };
+enum save_async { ASYNC_AUTO, ASYNC_OFF };
 enum loss_mean { LOSS_TOKENS, LOSS_ROWS };
 
 struct optim_settings {
@@ -37,6 +38,7 @@ struct settings {
     struct conf_list phases; /* of struct phase_settings */
     int64_t save_every, keep;
     int compress; /* 0 none, 1 zstd */
+    int async;    /* enum save_async */
     int64_t log_every;
     bool tensorboard;
     double silent_s, hung_s;

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "kernels/comm.h"
 #include "kernels/device.h"
+#include "train/saver.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,30 @@ static bool choose_recompute(struct setup *u, bool plan, struct err *e)
                                                    : "lower the phases' seq_len or use more ranks");
 }
 
+/* Whether there is room on the host to copy what is saved; the same on all ranks. Where the device's memory is the host's, what the run needs
+ * comes first. */
+static void choose_copy(struct setup *u, bool plan)
+{
+    const struct tensors_part *own = u->ranks > 1 ? &u->shares.own[F32] : NULL;
+    bool same = false;
+    double room = INFINITY;
+    u->copy = u->settings->async == ASYNC_OFF ? 0 : saver_bytes(&u->table, own, u->settings->compress == 1);
+    size_t host = dev_host_memory(&same);
+    u->copy_on_host = !same;
+    if (same && u->free_bytes > 0)
+        room = 0.95 * ((double)u->free_bytes - (double)u->libraries) - (double)memory_total(&u->table, &u->shape);
+    else if (!same && !plan)
+        room = 0.9 * (double)host / comm_local_size();
+    bool fits = (double)u->copy <= room;
+    if (!plan)
+        fits = least_of_ranks(fits);
+    if (fits)
+        return;
+    log_line("no room for a copy of the %.2f GiB that a rank saves (%.2f GiB can be had): training will stand still while it is written",
+             (double)u->copy / GIB, fmax(room, 0) / GIB);
+    u->copy = 0;
+}
+
 /* Takes the device of this rank. A plan goes without one that is not there or cannot compute in the run's type. */
 static bool open_device(struct setup *u, bool plan, struct err *e)
 {
@@ -200,7 +225,10 @@ bool setup_open(struct setup *u, const struct settings *s, int plan_ranks, struc
         u->free_bytes /= (size_t)sharing;
         u->total_bytes /= (size_t)sharing;
     }
-    return comm_agree(choose_recompute(u, plan, e), e);
+    if (!comm_agree(choose_recompute(u, plan, e), e))
+        return false;
+    choose_copy(u, plan);
+    return true;
 }
 
 void setup_close(struct setup *u)

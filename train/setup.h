@@ -19,6 +19,8 @@ struct setup {
     bool device;       /* it is open; else this is a plan without one */
     int64_t libraries; /* the program and its libraries, beside the plan's arena */
     size_t free_bytes, total_bytes;
+    int64_t copy;      /* bytes of host memory for what is being saved; 0: saving does without */
+    bool copy_on_host; /* which is not the device's memory */
 };
 /* Opens the device, the model's shape, the tokenizer and every phase's data; chooses kept_layers, the same on all ranks. A run that cannot fit
  * is refused here, before anything is allocated. All ranks get the same answer.

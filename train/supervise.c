@@ -41,7 +41,7 @@ static void take_line(struct attempt *a, const char *line)
     if (watch_parse(&v, line)) {
         a->cause = v;
         a->has_cause = a->cause_is_last = true;
-    } else if (sscanf(line, "step %lld/", &step) == 1) {
+    } else if (sscanf(line, "step %lld/", &step) == 1 || sscanf(line, "train: step %lld:", &step) == 1) {
         a->step = step;
     }
     if (*line) {

@@ -7,9 +7,9 @@
 #include "kernels/device.h"
 #include "model/weights.h"
 #include "train/agree.h"
-#include "train/checkpoint.h"
 #include "train/exchange.h"
 #include "train/metrics.h"
+#include "train/saver.h"
 #include "train/setup.h"
 #include "train/step.h"
 #include "train/watch.h"
@@ -32,7 +32,11 @@ struct trainer {
     int next;      /* block that holds the next pass */
     bool training; /* past everything that may be refused */
     struct progress_state at;
+    struct step_report report; /* of the last step */
+    char described[512];       /* its rows, if it was skipped */
     struct metrics *metrics;
+    struct checkpoint_parts parts;
+    struct saver *saver;
 };
 
 /* SIGTERM, SIGINT and SIGUSR1 (the one that mpirun only passes on) are blocked and asked for between steps. A handler would be wrong here:
@@ -75,6 +79,9 @@ static void allocate(struct trainer *t)
     memory_layout(&t->mem, &mem, &t->u.table, &t->u.shape, t->layer);
     if (t->u.ranks > 1)
         exchange_open(&t->mem);
+    t->parts = (struct checkpoint_parts){
+        &t->u.config, t->u.tokenizer, {t->mem.master, t->mem.exp_avg, t->mem.exp_avg_sq}, t->u.settings->compress == 1};
+    t->saver = saver_open(t->u.settings->run_dir, t->u.settings->keep, &t->parts, t->u.ranks > 1 ? &t->u.shares.own[F32] : NULL, t->u.copy);
 
     struct arena batch = {0};
     batch_layout(&t->host_pass[0], &batch, &t->u.shape.model);
@@ -118,18 +125,6 @@ static void run_pass(struct trainer *t)
     step_pass(&t->mem, &p);
 }
 
-static bool save(struct trainer *t, struct err *e)
-{
-    const struct settings *s = t->u.settings;
-    struct checkpoint_parts parts = {&t->u.config, t->mem.master, t->mem.exp_avg, t->mem.exp_avg_sq, t->u.tokenizer, s->compress == 1};
-    double begin = log_now();
-    watch_section(WATCH_SAVE);
-    if (!checkpoint_save(s->run_dir, &parts, &t->at, s->keep, e))
-        return false;
-    log_line("saved %s/step_%06lld in %.1f s", s->run_dir, (long long)t->at.step, log_now() - begin);
-    return true;
-}
-
 /* What a rank tells the others after a step. */
 struct rank_report {
     double step_s, mem_gib, comm_wait_s;
@@ -153,8 +148,8 @@ static struct rank_report report_all(struct rank_report mine)
     return most;
 }
 
-/* One optimizer step of phase i: all its passes, the update, the report. */
-static bool step(struct trainer *t, int64_t i, struct err *e)
+/* One optimizer step of phase i: all its passes, the update; t->report. */
+static void step(struct trainer *t, int64_t i)
 {
     const struct settings *s = t->u.settings;
     const struct phase_settings *p = settings_phase(s, i);
@@ -172,18 +167,18 @@ static bool step(struct trainer *t, int64_t i, struct err *e)
             step_idle(&t->mem);
         fetch(t, l, n, k + 1);
     }
+    saver_copied(t->saver);
     step_update(&t->mem, &p->optim, lr, t->at.updates + 1);
     if (n + 1 < steps)
         fetch(t, l, n + 1, 0);
     loader_step(l, n, &rows, &tokens, &learnt);
 
     struct step_stats stats;
-    char described[512] = "";
     watch_section(WATCH_REDUCE); /* on a GPU the others' exchanges are waited for here */
     dev_get(&stats, t->mem.stats, sizeof stats);
     bool skipped = isnan(stats.scale);
     if (skipped)
-        loader_describe(l, n, described, sizeof described);
+        loader_describe(l, n, t->described, sizeof t->described);
     t->at.updates += !skipped;
     t->at.skipped += skipped;
     t->at.skipped_in_row = skipped ? t->at.skipped_in_row + 1 : 0;
@@ -193,33 +188,44 @@ static bool step(struct trainer *t, int64_t i, struct err *e)
     struct rank_report most =
         report_all((struct rank_report){log_now() - begin, (double)dev_used_bytes() / (1024.0 * 1024 * 1024), comm_waited(), stats});
     double peak = dev_peak_flops((enum dtype)s->precision) * t->u.ranks;
-    struct step_report r = {.step = t->at.step,
-                            .total_steps = t->u.total_steps,
-                            .phase_step = n + 1,
-                            .phase_steps = steps,
-                            .phase = p->name,
-                            .loss = stats.loss,
-                            .grad_norm = stats.grad_norm,
-                            .lr = lr,
-                            .tokens = t->at.tokens,
-                            .step_tokens = tokens,
-                            .learnt_tokens = learnt,
-                            .step_s = most.step_s,
-                            .mem_gib = most.mem_gib,
-                            .comm_wait_s = t->u.ranks > 1 ? most.comm_wait_s : NAN,
-                            .mfu = peak > 0 ? 6.0 * (double)t->u.table.weights * (double)tokens / most.step_s / peak : NAN,
-                            .skipped = skipped,
-                            .rows = described};
-    bool show = t->at.step % s->log_every == 0 || n + 1 == steps;
-    if (t->metrics && !metrics_step(t->metrics, &r, show, e))
+    t->report = (struct step_report){.step = t->at.step,
+                                     .total_steps = t->u.total_steps,
+                                     .phase_step = n + 1,
+                                     .phase_steps = steps,
+                                     .phase = p->name,
+                                     .loss = stats.loss,
+                                     .grad_norm = stats.grad_norm,
+                                     .lr = lr,
+                                     .tokens = t->at.tokens,
+                                     .step_tokens = tokens,
+                                     .learnt_tokens = learnt,
+                                     .step_s = most.step_s,
+                                     .mem_gib = most.mem_gib,
+                                     .comm_wait_s = t->u.ranks > 1 ? most.comm_wait_s : NAN,
+                                     .mfu = peak > 0 ? 6.0 * (double)t->u.table.weights * (double)tokens / most.step_s / peak : NAN,
+                                     .skipped = skipped,
+                                     .save_stall_s = NAN,
+                                     .rows = t->described};
+}
+
+/* What a step is followed by: the checkpoint that is due, in which case its folder appears after the step's line in metrics.jsonl; the line; and a
+ * look at the checkpoint under way. */
+static bool conclude(struct trainer *t, bool due, struct err *e)
+{
+    const struct settings *s = t->u.settings;
+    struct step_report *r = &t->report;
+    bool many = t->at.skipped_in_row >= MOST_SKIPPED_IN_ROW, show = r->step % s->log_every == 0 || r->phase_step == r->phase_steps;
+    if (due && !many && !saver_begin(t->saver, &t->at, &r->save_stall_s, e))
         return false;
-    if (t->at.skipped_in_row >= MOST_SKIPPED_IN_ROW)
-        return err_set(
-            e,
-            "step %lld: %d steps in a row without finite loss and gradients; the last good checkpoint is untouched: lower optim.lr "
-            "or look at the rows named above",
-            (long long)t->at.step, MOST_SKIPPED_IN_ROW);
-    return true;
+    if (t->metrics && !metrics_step(t->metrics, r, show, e))
+        return false;
+    if (!many)
+        return saver_step(t->saver, e);
+    return saver_wait(t->saver, e) &&
+           err_set(e,
+                   "step %lld: %d steps in a row without finite loss and gradients; the last good checkpoint is untouched: lower optim.lr "
+                   "or look at the rows named above",
+                   (long long)t->at.step, MOST_SKIPPED_IN_ROW);
 }
 
 static bool run_phase(struct trainer *t, int64_t i, struct err *e)
@@ -229,6 +235,7 @@ static bool run_phase(struct trainer *t, int64_t i, struct err *e)
     const struct loader *l = t->u.phase[i];
     int64_t steps = loader_steps(l);
     if (t->at.phase_step == 0 && i > 0 && p->reset_optimizer) {
+        saver_copied(t->saver);
         step_zero(t->mem.exp_avg);
         step_zero(t->mem.exp_avg_sq);
         t->at.updates = 0;
@@ -237,11 +244,10 @@ static bool run_phase(struct trainer *t, int64_t i, struct err *e)
     if (t->at.phase_step < steps)
         fetch(t, l, t->at.phase_step, 0);
     while (t->at.phase_step < steps) {
-        if (!step(t, i, e))
-            return false;
+        step(t, i);
         bool stop = stop_signal() != 0; /* read once: a signal between saving and leaving must not skip the save */
         t->at.phase_end = t->at.phase_step == steps;
-        if ((t->at.phase_end || stop || t->at.step % s->save_every == 0) && !save(t, e))
+        if (!conclude(t, t->at.phase_end || stop || t->at.step % s->save_every == 0, e))
             return false;
         if (stop)
             return true;
@@ -264,6 +270,22 @@ static bool newest(const char *run_dir, char **dir, struct err *e)
     return true;
 }
 
+/* The weights that this rank reads from files; gather_weights() brings it the others'. */
+static struct tensors own_weights(const struct trainer *t)
+{
+    struct tensors w = t->mem.w;
+    if (t->u.ranks > 1)
+        w.part = &t->u.shares.own_place;
+    return w;
+}
+
+static void gather_weights(struct trainer *t)
+{
+    for (int32_t b = 0; t->mem.exchange && b < t->u.table.n_bucket; b++)
+        exchange_weights(t->mem.exchange, b);
+    watch_section(WATCH_START);
+}
+
 /* Weights of a Hugging Face folder, a checkpoint, or another run: those of its newest checkpoint. */
 static bool load_weights(struct trainer *t, const char *from, struct err *e)
 {
@@ -276,7 +298,7 @@ static bool load_weights(struct trainer *t, const char *from, struct err *e)
         ok = comm_rank() > 0 || !checkpoint_is(from) || checkpoint_verify(from, e);
     if (ok && is_run)
         log_line("weights from %s", dir);
-    ok = ok && weights_load(t->mem.w, &t->mem.master, dir ? dir : from, e);
+    ok = ok && weights_load(own_weights(t), &t->mem.master, dir ? dir : from, e);
     free(dir);
     return ok;
 }
@@ -290,7 +312,7 @@ static bool start(struct trainer *t, enum resume resume, struct err *e)
     if (resume != RESUME_NEVER && !newest(s->run_dir, &from, e))
         return false;
     if (from) {
-        ok = checkpoint_load(from, t->mem.w, &t->mem.master, t->mem.exp_avg, t->mem.exp_avg_sq, &t->at, e);
+        ok = checkpoint_load(from, own_weights(t), t->parts.set, &t->at, e);
         if (ok && (t->at.phase >= s->phases.n || t->at.phase_step > loader_steps(t->u.phase[t->at.phase])))
             ok = err_set(e, "%s: it stands at step %lld of phase %lld, which these settings do not have; give a new run_dir", from,
                          (long long)t->at.phase_step, (long long)t->at.phase);
@@ -308,7 +330,10 @@ static bool start(struct trainer *t, enum resume resume, struct err *e)
     } else {
         ok = load_weights(t, s->model_weights, e);
     }
-    return comm_agree(ok, e);
+    if (!comm_agree(ok, e))
+        return false;
+    gather_weights(t);
+    return true;
 }
 
 static bool write_config(const struct settings *s, struct err *e)
@@ -374,6 +399,9 @@ static bool run(struct trainer *t, enum resume resume, struct err *e)
         if (!run_phase(t, i, e))
             return false;
     }
+    watch_section(WATCH_SAVE);
+    if (!saver_wait(t->saver, e))
+        return false;
     int stop = stop_signal();
     if (stop)
         log_line("stopped by SIG%s at step %lld of %lld; run the same command to go on", sigabbrev_np(stop), (long long)t->at.step,
@@ -390,6 +418,7 @@ bool trainer_run(const struct settings *s, enum resume resume, struct err *e)
     if (!ok && t.training && comm_launched())
         watch_fail(e->msg);
     watch_close();
+    saver_close(t.saver);
     metrics_close(t.metrics);
     comm_device_close();
     exchange_close(&t.mem);

@@ -1,5 +1,6 @@
 /* kernels/cpu/device.c - kernels/device.h on the host: device memory is host memory, every op is done when it returns. */
 #include "kernels/device.h"
+#include "core/host.h"
 #include "core/log.h" /* log_now */
 #include <dnnl.h>     /* dnnl_version */
 #include <omp.h>
@@ -64,38 +65,17 @@ bool dev_supports(enum dtype t)
     return t == F32;
 }
 
-/* A number after a key in a file such as /proc/meminfo (key NULL: the file's first word); -1 when it is not there. */
-static long long read_number(const char *path, const char *key)
-{
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return -1;
-    char line[256];
-    long long n = -1;
-    while (n < 0 && fgets(line, sizeof line, f)) {
-        size_t skip = key ? strlen(key) : 0;
-        if (key && strncmp(line, key, skip) != 0)
-            continue;
-        if (sscanf(line + skip, "%lld", &n) != 1)
-            break; /* "max" */
-    }
-    fclose(f);
-    return n;
-}
-
 void dev_memory(size_t *free_bytes, size_t *total_bytes)
 {
-    long long total = read_number("/proc/meminfo", "MemTotal:") * 1024, avail = read_number("/proc/meminfo", "MemAvailable:") * 1024;
-    if (total < 0 || avail < 0)
-        total = avail = (long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-    /* A container's limit (cgroup v2) can be lower than the machine. */
-    long long limit = read_number("/sys/fs/cgroup/memory.max", NULL), used = read_number("/sys/fs/cgroup/memory.current", NULL);
-    if (limit > 0 && limit < total)
-        total = limit;
-    if (limit > 0 && used >= 0 && limit - used < avail)
-        avail = limit > used ? limit - used : 0;
-    *total_bytes = (size_t)total;
-    *free_bytes = (size_t)avail;
+    host_memory(free_bytes, total_bytes);
+}
+
+size_t dev_host_memory(bool *same)
+{
+    size_t free_bytes, total_bytes;
+    host_memory(&free_bytes, &total_bytes);
+    *same = true;
+    return free_bytes;
 }
 
 /* What the process holds so far is the program and its libraries: callers ask before they take their arena. */
@@ -192,6 +172,13 @@ void dev_prefetch(void *dst, const void *pinned_host, size_t bytes)
     copy_bytes(dst, pinned_host, bytes);
 }
 void dev_prefetch_wait(void)
+{
+}
+void dev_fetch(void *pinned_host, const void *src, size_t bytes)
+{
+    copy_bytes(pinned_host, src, bytes);
+}
+void dev_fetch_wait(void)
 {
 }
 

@@ -1,8 +1,10 @@
 /* kernels/cuda/device.cu - the one GPU of this process: streams, memory, copies, recorded graphs, timers (kernels/device.h).
  *
- * One compute stream keeps ops in order; one copy stream carries dev_prefetch() beside it. Nothing else creates streams for ops.
+ * One compute stream keeps ops in order; beside it one stream carries dev_prefetch() and one dev_fetch(), so that batches do not wait behind
+ * a copy of everything. Nothing else creates streams for ops.
  */
 #include "kernels/device.h"
+#include "core/host.h"
 #include "kernels/cuda/cuda.cuh"
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +16,10 @@ static const size_t STAGE_BYTES = 1 << 20;
 static struct {
     bool open;
     int index;
-    cudaStream_t compute, copy;
+    cudaStream_t compute, copy, fetch;
     cudaEvent_t start, stop; /* of the timer */
     cudaEvent_t fence;       /* the compute work queued before the last dev_prefetch_wait() */
+    cudaEvent_t made;        /* that before the last dev_fetch() */
     cudaDeviceProp prop;
     int clock_khz, driver;
     size_t lib_bytes;
@@ -103,9 +106,11 @@ bool dev_open(int index, struct err *e)
     dev.open = true;
     dev.index = index;
     cuda_ok(cudaStreamCreateWithFlags(&dev.copy, cudaStreamNonBlocking));
+    cuda_ok(cudaStreamCreateWithFlags(&dev.fetch, cudaStreamNonBlocking));
     cuda_ok(cudaEventCreate(&dev.start));
     cuda_ok(cudaEventCreate(&dev.stop));
     cuda_ok(cudaEventCreateWithFlags(&dev.fence, cudaEventDisableTiming));
+    cuda_ok(cudaEventCreateWithFlags(&dev.made, cudaEventDisableTiming));
     cuda_ok(cudaDeviceGetAttribute(&dev.clock_khz, cudaDevAttrClockRate, index));
     for (int i = 0; i < STAGES; i++) {
         cuda_ok(cudaMallocHost((void **)&dev.stage[i], STAGE_BYTES));
@@ -219,7 +224,7 @@ void *dev_host_alloc(size_t bytes)
     void *p = NULL;
     cudaError_t err = cudaMallocHost(&p, bytes ? bytes : 1);
     if (err == cudaErrorMemoryAllocation)
-        die("out of pinned host memory: %zu bytes asked for; free some memory or use smaller batches", bytes);
+        die("out of pinned host memory: %zu bytes asked for; free some memory or use smaller batches, or \"checkpoint\": {\"async\": \"off\"}", bytes);
     cuda_ok(err);
     memset(p, 0, bytes);
     return p;
@@ -229,6 +234,14 @@ void dev_host_free(void *p)
 {
     if (p)
         cuda_ok(cudaFreeHost(p));
+}
+
+size_t dev_host_memory(bool *same)
+{
+    size_t free_bytes, total_bytes;
+    host_memory(&free_bytes, &total_bytes);
+    *same = false;
+    return free_bytes;
 }
 
 void dev_zero(void *p, size_t bytes)
@@ -270,6 +283,7 @@ void dev_sync(void)
     must(dev.open);
     cuda_ok(cudaStreamSynchronize(dev.compute));
     cuda_ok(cudaStreamSynchronize(dev.copy));
+    cuda_ok(cudaStreamSynchronize(dev.fetch));
 }
 
 void dev_prefetch(void *dst, const void *pinned_host, size_t bytes)
@@ -287,6 +301,22 @@ void dev_prefetch_wait(void)
     must(dev.open);
     cuda_ok(cudaStreamSynchronize(dev.copy));
     cuda_ok(cudaEventRecord(dev.fence, dev.compute));
+}
+
+void dev_fetch(void *pinned_host, const void *src, size_t bytes)
+{
+    must(dev.open);
+    if (!bytes)
+        return;
+    cuda_ok(cudaEventRecord(dev.made, dev.compute));
+    cuda_ok(cudaStreamWaitEvent(dev.fetch, dev.made, 0));
+    cuda_ok(cudaMemcpyAsync(pinned_host, src, bytes, cudaMemcpyDeviceToHost, dev.fetch));
+}
+
+void dev_fetch_wait(void)
+{
+    must(dev.open);
+    cuda_ok(cudaStreamSynchronize(dev.fetch));
 }
 
 /* The first pass issues the ops as they are, so that their code is loaded and products have chosen their algorithms; the second is
