@@ -347,9 +347,19 @@ static bool dump(struct file_out *o, const json_t *v, size_t flags, struct err *
     return json_dump_callback(v, to_file, &out, flags) == 0 && file_out_write(o, "\n", 1, e);
 }
 
+static size_t line_flags(const json_t *v)
+{
+    return JSON_COMPACT | JSON_ENCODE_ANY | json_exact(v);
+}
+
+char *json_line(const json_t *v)
+{
+    return json_dumps(v, line_flags(v));
+}
+
 bool json_write_line(struct file_out *o, const json_t *v, struct err *e)
 {
-    return dump(o, v, JSON_COMPACT | JSON_ENCODE_ANY | json_exact(v), e);
+    return dump(o, v, line_flags(v), e);
 }
 
 bool json_write_path(const char *path, const json_t *v, struct err *e)

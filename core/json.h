@@ -40,6 +40,8 @@ struct file_out;
 /* How every number of v can be printed so that it reads back the same: flags for jansson's dumps. 15 digits if they suffice, which shows
  * 3e-4 as 0.0003, else 17. */
 size_t json_exact(const json_t *v);
+/* v on one line, without a newline; the caller frees. NULL: a text in it is not UTF-8. */
+char *json_line(const json_t *v);
 /* One compact line and a newline / an indented document. */
 bool json_write_line(struct file_out *o, const json_t *v, struct err *e);
 bool json_write_path(const char *path, const json_t *v, struct err *e);

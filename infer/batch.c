@@ -65,8 +65,19 @@ static bool prefill(struct batch *b, struct err *e)
 static bool fill(struct batch *b, struct err *e)
 {
     while (b->live < engine_slots(b->g) && b->prompt < b->p->n) {
+        if (answers_left(b->out, b->prompt) == 0) { /* by an earlier run */
+            b->prompt++;
+            continue;
+        }
         if (b->sample == 0 && !prefill(b, e))
             return false;
+        while (b->sample < b->s->samples && answers_has(b->out, b->prompt, b->sample))
+            b->sample++;
+        if (b->sample == b->s->samples) {
+            b->sample = 0;
+            b->prompt++;
+            continue;
+        }
         int32_t slot = engine_fork(b->g, batch_stream(&b->p->at[b->prompt], b->sample));
         must(slot >= 0);
         b->slot[slot] = (struct running){.prompt = b->prompt, .sample = b->sample};
@@ -98,9 +109,12 @@ static bool take(struct batch *b, int32_t slot, struct err *e)
     engine_release(b->g, slot);
     b->live--;
     b->finished++;
-    struct ids ids = r->ids;
+    struct answer x = {.ids = r->ids, .text = text, .n_text = n_text, .finish = finish};
     r->ids = (struct ids){0};
-    return answers_put(b->out, r->prompt, r->sample, ids, text, n_text, finish, e);
+    bool ok = answers_put(b->out, r->prompt, r->sample, &x, e);
+    ids_free(&x.ids);
+    free(text);
+    return ok;
 }
 
 static void show_progress(struct batch *b)
@@ -145,11 +159,13 @@ static bool decode(struct batch *b, struct err *e)
 static bool no_tokens(struct batch *b, struct err *e)
 {
     for (; b->prompt < b->p->n; b->prompt++) {
-        if (b->s->logprobs && !prefill(b, e))
+        if (answers_left(b->out, b->prompt) && b->s->logprobs && !prefill(b, e))
             return false;
         for (int32_t k = 0; k < b->s->samples; k++) {
-            char *text = b->s->stops->tok ? xstrdup("") : NULL;
-            if (!answers_put(b->out, b->prompt, k, (struct ids){0}, text, 0, FINISH_LENGTH, e))
+            struct answer x = {.text = b->s->stops->tok ? "" : NULL, .finish = FINISH_LENGTH};
+            if (answers_has(b->out, b->prompt, k))
+                continue;
+            if (!answers_put(b->out, b->prompt, k, &x, e))
                 return false;
             b->finished++;
         }
@@ -161,7 +177,7 @@ static bool no_tokens(struct batch *b, struct err *e)
 bool batch_run(struct engine *g, struct prompts *p, const struct batch_settings *s, struct answers *out, struct batch_stats *stats,
                struct err *e)
 {
-    struct batch b = {.g = g, .p = p, .s = s, .out = out, .stats = stats};
+    struct batch b = {.g = g, .p = p, .s = s, .out = out, .stats = stats, .finished = answers_count(out)};
     *stats = (struct batch_stats){0};
     b.slot = xcalloc((size_t)engine_slots(g), sizeof *b.slot);
     progress_start(&b.progress, "generate", "samples", (double)p->n * s->samples);

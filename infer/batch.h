@@ -18,7 +18,7 @@ struct batch_stats {
 };
 /* The random stream of a sample: a function of its prompt's token ids and of its number among the prompt's samples. */
 uint64_t batch_stream(const struct prompt *p, int32_t sample);
-/* Puts every sample's answer. False: numbers that are not finite (the prompt and sample are named), or the file cannot be written. */
+/* Puts the answer of every sample that has none. False: numbers that are not finite (the prompt and sample are named), or the file cannot be written. */
 bool batch_run(struct engine *g, struct prompts *p, const struct batch_settings *s, struct answers *out, struct batch_stats *stats,
                struct err *e);
 #endif

@@ -1,6 +1,7 @@
 /* infer/generate.c - the program: answers of a model folder or a checkpoint to a file of prompts. */
 #include "core/cli.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/log.h"
 #include "data/tokenizer.h"
 #include "infer/batch.h"
@@ -8,8 +9,10 @@
 #include "infer/requests.h"
 #include "infer/stops.h"
 #include "kernels/device.h"
+#include "model/safetensors.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Sequences in flight when --batch does not say: enough to reuse the weights that a step reads, few enough that each goes on briskly. */
 enum { DEFAULT_BATCH = 64 };
@@ -28,7 +31,11 @@ static const char *const dtype_names[] = {"f32", "bf16", NULL};
 static const struct conf_field table[] = {
     {.key = "model", .type = CONF_STR, AT(model), .required = true, .help = "Hugging Face folder, or folder step_NNNNNN of a run"},
     {.key = "input", .type = CONF_STR, AT(input), .required = true, .help = "prompts, .jsonl or .jsonl.zst"},
-    {.key = "output", .type = CONF_STR, AT(output), .required = true, .help = "answers, .jsonl or .jsonl.zst; replaced when whole"},
+    {.key = "output",
+     .type = CONF_STR,
+     AT(output),
+     .required = true,
+     .help = "answers, .jsonl or .jsonl.zst; replaced when whole; a run that was ended goes on from OUTPUT.journal"},
     {.key = "samples", .type = CONF_INT, AT(samples), .def = 1, .min = 1, .max = 1e6, .help = "answers to each prompt"},
     {.key = "max_new_tokens", .type = CONF_INT, AT(max_new_tokens), .def = 256, .max = 1e12, .help = "tokens of an answer at most"},
     {.key = "temperature", .type = CONF_FLOAT, AT(temperature), .max = 100, .help = "0: the most probable token"},
@@ -146,22 +153,63 @@ static bool answer_all(const struct options *o, const struct model_config *c, co
     return ok;
 }
 
+/* The weights' names, types and values, whatever files they are in. */
+static bool add_weights(struct hash_stream *h, const char *model, struct err *e)
+{
+    struct safetensors s;
+    if (!safetensors_open(&s, model, e))
+        return false;
+    for (int32_t i = 0; i < s.n; i++) {
+        hash_add(h, s.at[i].name, strlen(s.at[i].name) + 1);
+        hash_add(h, s.at[i].dtype, strlen(s.at[i].dtype) + 1);
+        hash_add(h, s.at[i].data, (size_t)s.at[i].bytes);
+    }
+    safetensors_close(&s);
+    return true;
+}
+
+/* What answers depend on beside the prompts and the number of samples. On a GPU they depend on the batch as well, to rounding. */
+static bool model_digest(const struct options *o, const struct model_config *c, const struct tokenizer *tok, char hex[HASH_XXH3_HEX],
+                         struct err *e)
+{
+    struct hash_stream *h = hash_open();
+    json_t *config = config_json(c), *options = conf_to_json(o, table);
+    static const char *const not_these[] = {"model", "input", "output", "samples", "template", "batch", "memory_gib", NULL};
+    for (int i = 0; not_these[i]; i++)
+        json_object_del(options, not_these[i]);
+    json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:i}", "backend", dev_backend(), "config", config, "options", options, "tokenizer",
+                            tok ? tokenizer_digest(tok) : "none", "eos", (int)c->eos);
+    must(all);
+    char *text = json_dumps(all, JSON_SORT_KEYS | JSON_COMPACT);
+    hash_add(h, text, strlen(text) + 1);
+    bool ok = add_weights(h, o->model, e);
+    hash_hex(h, hex);
+    hash_close(h);
+    free(text);
+    json_decref(all);
+    return ok;
+}
+
 static bool generate(const struct options *o, struct err *e)
 {
     struct model_config c;
     struct tokenizer *tok = NULL;
     struct prompts p = {0};
     struct answers *out = NULL;
+    char model[HASH_XXH3_HEX];
     if (!dev_open(0, e))
         return false;
     log_line("%s", dev_describe());
     bool ok = open_model(o, &c, &tok, e);
     struct stops stops = stops_make(tok, o->stop);
-    ok = ok && prompts_read(&p, o->input, &stops, (enum chat_template)o->chat, (int32_t)c.vocab, e) &&
-         answers_open(&out, o->output, &p, (int32_t)o->samples, e);
+    ok = ok && prompts_read(&p, o->input, &stops, (enum chat_template)o->chat, (int32_t)c.vocab, e) && model_digest(o, &c, tok, model, e) &&
+         answers_open(&out, o->output, &p, (int32_t)o->samples, model, e);
+    int64_t all = p.n * o->samples, there = ok ? answers_count(out) : 0;
     if (ok && o->samples > 1 && o->temperature == 0)
         log_line("--temperature is 0: the %lld samples of a prompt will be equal", (long long)o->samples);
-    if (ok && answer_all(o, &c, &stops, &p, out, e))
+    if (there)
+        log_line("%lld of %lld samples were finished by an earlier run", (long long)there, (long long)all);
+    if (ok && (there == all || answer_all(o, &c, &stops, &p, out, e)))
         ok = answers_commit(out, e);
     else {
         ok = false;

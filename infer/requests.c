@@ -1,7 +1,8 @@
 /* infer/requests.c - see requests.h. */
 #include "infer/requests.h"
-#include "core/file.h"
+#include "core/hash.h"
 #include "core/json.h"
+#include "infer/journal.h"
 #include "infer/record.h"
 #include <stdlib.h>
 #include <string.h>
@@ -74,47 +75,60 @@ void prompts_free(struct prompts *p)
     *p = (struct prompts){0};
 }
 
-struct answer {
-    struct ids ids;
-    char *text;
-    size_t n_text;
-    enum finish finish;
-};
-
 struct answers {
-    struct file_out *file;
+    struct journal *journal;
     struct prompts *p;
     int32_t samples;
-    struct answer **at; /* [prompts * samples] NULL: not finished, or written */
-    int64_t n, next;    /* the first one that is not written */
+    int32_t *left; /* [prompts] samples that are not finished */
 };
 
-bool answers_open(struct answers **out, const char *path, struct prompts *p, int32_t samples, struct err *e)
+/* Everything that the answers depend on, as one word. */
+static void settings_digest(const struct prompts *p, int32_t samples, const char *model, char hex[HASH_XXH3_HEX])
 {
-    struct file_out *file;
-    if (!file_out_open(&file, path, false, e))
+    struct hash_stream *h = hash_open();
+    hash_add(h, model, strlen(model) + 1);
+    hash_add(h, &samples, sizeof samples);
+    for (int64_t i = 0; i < p->n; i++) {
+        char *id = json_dumps(p->at[i].id, JSON_ENCODE_ANY);
+        hash_add(h, id, strlen(id) + 1);
+        hash_add(h, &p->at[i].n, sizeof p->at[i].n);
+        hash_add(h, p->at[i].ids, (size_t)p->at[i].n * sizeof(int32_t));
+        free(id);
+    }
+    hash_hex(h, hex);
+    hash_close(h);
+}
+
+bool answers_open(struct answers **out, const char *path, struct prompts *p, int32_t samples, const char *model, struct err *e)
+{
+    char hex[HASH_XXH3_HEX];
+    struct journal *journal;
+    settings_digest(p, samples, model, hex);
+    if (!journal_open(&journal, path, p->n * samples, hex, e))
         return false;
     struct answers *a = xcalloc(1, sizeof *a);
-    *a = (struct answers){.file = file, .p = p, .samples = samples, .n = p->n * samples};
-    a->at = xcalloc((size_t)a->n, sizeof(struct answer *));
+    *a = (struct answers){.journal = journal, .p = p, .samples = samples};
+    a->left = xcalloc((size_t)p->n, sizeof *a->left);
+    for (int64_t i = 0; i < p->n; i++)
+        for (int32_t k = 0; k < samples; k++)
+            a->left[i] += !answers_has(a, i, k);
     *out = a;
     return true;
 }
 
-static void answer_free(struct answer *x)
+int64_t answers_count(const struct answers *a)
 {
-    ids_free(&x->ids);
-    free(x->text);
-    free(x);
+    return journal_count(a->journal);
 }
 
-static void answers_free(struct answers *a)
+bool answers_has(const struct answers *a, int64_t prompt, int32_t sample)
 {
-    for (int64_t i = a->next; i < a->n; i++)
-        if (a->at[i])
-            answer_free(a->at[i]);
-    free(a->at);
-    free(a);
+    return journal_has(a->journal, prompt * a->samples + sample);
+}
+
+int32_t answers_left(const struct answers *a, int64_t prompt)
+{
+    return a->left[prompt];
 }
 
 static json_t *answer_json(const struct prompt *p, int64_t sample, const struct answer *x)
@@ -136,39 +150,31 @@ static json_t *answer_json(const struct prompt *p, int64_t sample, const struct 
     return o;
 }
 
-/* Writes what has become next in order. */
-static bool write_ready(struct answers *a, struct err *e)
+bool answers_put(struct answers *a, int64_t prompt, int32_t sample, const struct answer *x, struct err *e)
 {
-    while (a->next < a->n && a->at[a->next]) {
-        struct prompt *p = &a->p->at[a->next / a->samples];
-        json_t *o = answer_json(p, a->next % a->samples, a->at[a->next]);
-        bool ok = json_write_line(a->file, o, e);
-        json_decref(o);
-        if (!ok)
-            return false;
-        answer_free(a->at[a->next++]);
-        if (a->next % a->samples == 0) {
-            free(p->logprobs);
-            p->logprobs = NULL;
-        }
+    struct prompt *p = &a->p->at[prompt];
+    json_t *o = answer_json(p, sample, x);
+    char *line = json_line(o);
+    must(line); /* the tokenizer's texts are UTF-8 */
+    json_decref(o);
+    bool ok = journal_add(a->journal, prompt * a->samples + sample, line, strlen(line), e);
+    free(line);
+    if (--a->left[prompt] == 0) {
+        free(p->logprobs);
+        p->logprobs = NULL;
     }
-    return true;
+    return ok;
 }
 
-bool answers_put(struct answers *a, int64_t prompt, int32_t sample, struct ids ids, char *text, size_t n_text, enum finish finish,
-                 struct err *e)
+static void answers_free(struct answers *a)
 {
-    int64_t i = prompt * a->samples + sample;
-    must(i < a->n && i >= a->next && !a->at[i]);
-    a->at[i] = xmalloc(sizeof(struct answer));
-    *a->at[i] = (struct answer){ids, text, n_text, finish};
-    return write_ready(a, e);
+    free(a->left);
+    free(a);
 }
 
 bool answers_commit(struct answers *a, struct err *e)
 {
-    must(a->next == a->n);
-    bool ok = file_out_commit(a->file, e);
+    bool ok = journal_commit(a->journal, e);
     answers_free(a);
     return ok;
 }
@@ -177,6 +183,6 @@ void answers_abort(struct answers *a)
 {
     if (!a)
         return;
-    file_out_abort(a->file);
+    journal_close(a->journal);
     answers_free(a);
 }

@@ -16,7 +16,7 @@ struct prompt {
     int32_t *ids;
     int64_t n;       /* at least 1 */
     bool begins;     /* the answer begins a text of its own (infer/stops.h) */
-    float *logprobs; /* [n-1], NULL: not computed; freed when the last sample is written */
+    float *logprobs; /* [n-1], NULL: not computed; freed when the last sample is put */
 };
 struct prompts {
     struct prompt *at;
@@ -27,13 +27,25 @@ bool prompts_read(struct prompts *p, const char *path, const struct stops *stops
 void prompts_free(struct prompts *p);
 
 enum finish { FINISH_STOP, FINISH_LENGTH };
+struct answer {
+    struct ids ids;
+    char *text; /* NULL: none */
+    size_t n_text;
+    enum finish finish;
+};
 struct answers;
-/* Nothing of path is touched before answers_commit(). samples: of each prompt. */
-bool answers_open(struct answers **a, const char *path, struct prompts *p, int32_t samples, struct err *e);
-/* A finished sample. Takes ids and text (NULL: none), which the writer frees. */
-bool answers_put(struct answers *a, int64_t prompt, int32_t sample, struct ids ids, char *text, size_t n_text, enum finish finish,
-                 struct err *e);
-/* After every sample was put. Frees a; on failure nothing is left behind. */
+/* Nothing of path is touched before answers_commit(); finished samples are kept in path.journal until then (infer/journal.h), and those of
+ * an earlier run with the same settings are taken over: model says everything that answers depend on beside prompts and samples, of which
+ * each prompt has so many. */
+bool answers_open(struct answers **a, const char *path, struct prompts *p, int32_t samples, const char *model, struct err *e);
+/* How many are finished; whether one is; how many of a prompt's are not. */
+int64_t answers_count(const struct answers *a);
+bool answers_has(const struct answers *a, int64_t prompt, int32_t sample);
+int32_t answers_left(const struct answers *a, int64_t prompt);
+/* A finished sample; x stays the caller's. */
+bool answers_put(struct answers *a, int64_t prompt, int32_t sample, const struct answer *x, struct err *e);
+/* After every sample was put. Frees a. On failure the finished samples stay in the journal. */
 bool answers_commit(struct answers *a, struct err *e);
+/* Frees a; what is finished stays in the journal. */
 void answers_abort(struct answers *a);
 #endif
