@@ -222,6 +222,61 @@ static void documents_are_isolated(void)
         }
 }
 
+/* Document doc of p, whose rows begin at first, as a problem of its own on the same memory. */
+static struct problem alone(const struct problem *p, int32_t doc, int64_t first)
+{
+    struct problem q = *p;
+    struct ssd_in in = inputs_rows(p, first, p->len[doc]);
+    q.n = 1, q.T = q.len[0] = p->len[doc], q.slot[0] = 0;
+    q.x.m = in.x, q.B.m = in.B, q.C.m = in.C, q.dt.m = in.dt;
+    q.state = p->state ? p->state + doc * state_size(p->d) : NULL;
+    return q;
+}
+static void check_long(struct ssd_dims d, int32_t chunk, const int32_t *len, int32_t n, enum dtype t, bool state, enum dtype state_t,
+                       enum speed speed)
+{
+    struct problem p = problem_make(d, chunk, len, n, t, state, state_t, speed);
+    struct result got = run(&p, true, 0), want = {0};
+    for (int k = Y; k <= STATE; k++)
+        want.v[k] = xcalloc((size_t)out_size(&p, k) + 1, sizeof(double));
+    struct ref_ssd in = {p.d, p.len, p.n, p.x.v, p.B.v, p.C.v, p.dt.v, p.dt_bias.v, p.A_log.v, p.D.v, p.state};
+    ref_ssd_fwd(want.v[Y], state ? want.v[STATE] : NULL, &in);
+    int64_t first = 0;
+    for (int32_t doc = 0; doc < n; first += len[doc++]) {
+        struct problem q = alone(&p, doc, first);
+        struct result single = run(&q, true, 0);
+        const int64_t at[] = {first * d.heads * d.headdim, doc * state_size(d)};
+        for (int k = Y; k <= STATE; k++) {
+            if (out_size(&q, k) == 0)
+                continue;
+            double e = ref_error(got.v[k] + at[k], want.v[k] + at[k], out_size(&q, k));
+            check_msg(e <= tolerance(&p, k), "%s of document %d, %d tokens, off by %.3g: %s, H %d N %d chunk %d, %s state", out_name[k],
+                      doc, len[doc], e, ref_dtype_name(t), d.heads, d.state, chunk, state ? ref_dtype_name(state_t) : "no");
+            check_msg(memcmp(got.v[k] + at[k], single.v[k], (size_t)out_size(&q, k) * sizeof(double)) == 0,
+                      "%s of document %d, %d tokens, is another alone: %s, H %d N %d chunk %d", out_name[k], doc, len[doc],
+                      ref_dtype_name(t), d.heads, d.state, chunk);
+        }
+        result_free(&single);
+    }
+    result_free(&got);
+    result_free(&want);
+    problem_free(&p);
+}
+/* Where heads are few, a kernel may cut a long document into parts that it works on side by side, with states that have not decayed going
+ * from each to the next: right in every document, and the same bits with neighbours and without. */
+static void long_documents(void)
+{
+    static const int32_t len[] = {255, 256, 1, 511, 512, 513, 800, 1100};
+    for (enum dtype t = F32; t <= BF16; t++)
+        if (dev_supports(t)) {
+            check_long((struct ssd_dims){2, 64, 1, 128}, 256, len, 8, t, true, F32, SLOW);
+            check_long((struct ssd_dims){2, 64, 2, 64}, 64, len, 8, t, true, BF16, SLOW);
+            check_long((struct ssd_dims){2, 64, 1, 64}, 96, len, 8, t, false, F32, MIXED);
+            check_long((struct ssd_dims){2, 64, 1, 128}, 24, (int32_t[]){1, 600, 300}, 3, t, false, F32, USUAL);
+            check_long((struct ssd_dims){48, 64, 8, 64}, 128, (int32_t[]){800, 300}, 2, t, true, F32, SLOW);
+        }
+}
+
 /* One document of p (with a state) in pieces: fwd on [0, first), then, as steps or not, the rest. Writes y [T, HP] and the state. */
 static void in_pieces(const struct problem *p, int32_t first, bool steps, double *y_out, double **state_out)
 {
@@ -347,6 +402,7 @@ int main(int argc, char **argv)
         {"gradients of weights are added", gradients_are_added},
         {"the same bits again, on any number of threads", same_bits_again},
         {"documents are isolated", documents_are_isolated},
+        {"long documents of few heads", long_documents},
         {"any split of a document", any_split},
         {"steps of every shape", steps_of_every_shape},
         {"rows of a step are isolated", step_rows_are_isolated},

@@ -8,7 +8,8 @@
  *   ssd_mma.cuh, ssd_wgmma.cuh, ssd_tile.cuh, ssd_any.cuh: tools of both directions
  *
  * A chunk is computed in tiles of at most 64 tokens; no tile crosses a chunk. Which kernel serves a call depends on types, shape,
- * alignment and the card alone, never on how many tokens or documents there are, so that a document's bits do not depend on its neighbours.
+ * alignment and the card alone, never on how many tokens or documents there are, and into how many segments it cuts a document on that
+ * document's length: a document's bits do not depend on its neighbours.
  */
 #ifndef KERNELS_CUDA_SSD_CUH
 #define KERNELS_CUDA_SSD_CUH
@@ -99,9 +100,13 @@ static inline bool ssd_mma_takes(mat m)
 {
     return m.dtype == BF16 && m.ld % 8 == 0 && (uintptr_t)m.data % 16 == 0;
 }
+static inline bool ssd_mma_takes(struct ssd_dims d)
+{
+    return d.headdim == 64 && (d.state == 64 || d.state == 128);
+}
 static inline bool ssd_mma_takes(struct ssd_in in, struct ssd_dims d)
 {
-    return d.headdim == 64 && (d.state == 64 || d.state == 128) && ssd_mma_takes(in.x) && ssd_mma_takes(in.B) && ssd_mma_takes(in.C);
+    return ssd_mma_takes(d) && ssd_mma_takes(in.x) && ssd_mma_takes(in.B) && ssd_mma_takes(in.C);
 }
 
 constexpr int TILE = 64; /* tokens of a tile of the tensor-core kernels; ssd_kept's cum starts anew at every tile */
@@ -116,8 +121,10 @@ struct ssd_fwd_args {
     struct ssd_dims d;
     struct seqs s;
     struct state_view state;
+    void *scratch; /* for ssd_fwd_wgmma without states */
 };
-bool ssd_fwd_wgmma_runs(void); /* is this card a Hopper? */
+bool ssd_fwd_wgmma_runs(void);                                                     /* is this card a Hopper? */
+size_t ssd_fwd_wgmma_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs); /* bytes */
 void ssd_fwd_wgmma(const struct ssd_fwd_args &a);
 void ssd_fwd_mma(const struct ssd_fwd_args &a);
 void ssd_fwd_any(const struct ssd_fwd_args &a);

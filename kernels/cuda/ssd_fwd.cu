@@ -1,5 +1,6 @@
 /* kernels/cuda/ssd_fwd.cu - SSD forward: time steps and their sums, choice of kernel, scratch of both directions. */
 #include "kernels/cuda/ssd.cuh"
+#include <algorithm>
 
 namespace
 {
@@ -55,12 +56,13 @@ size_t ssd_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs, int32_t 
 {
     size_t inference = (size_t)tokens * d.heads * 2 * sizeof(float); /* dt and cum, which training keeps */
     size_t backward = train ? ssd_bwd_scratch(d, seqs_max_chunks(tokens, max_docs, chunk), chunk) : 0;
-    return inference > backward ? inference : backward;
+    size_t segments = ssd_mma_takes(d) ? ssd_fwd_wgmma_scratch(d, tokens, max_docs) : 0;
+    return std::max({inference, backward, segments});
 }
 
 void ssd_fwd(mat y, struct ssd_kept keep, struct ssd_in in, struct ssd_dims d, struct seqs s, struct state_view state, void *scratch)
 {
-    struct ssd_fwd_args a = {y, in, keep.dt, keep.cum, keep.states, d, s, state};
+    struct ssd_fwd_args a = {y, in, keep.dt, keep.cum, keep.states, d, s, state, scratch};
     const bool state_fits = !state.data || (state.stride % 8 == 0 && (uintptr_t)state.data % 16 == 0);
     const bool mma = ssd_mma_takes(in, d) && ssd_mma_takes(y) && state_fits;
     if (mma && ssd_fwd_wgmma_runs()) { /* makes its time steps itself */

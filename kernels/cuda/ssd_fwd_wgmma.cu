@@ -11,6 +11,12 @@
  *     outputs  (two groups, one on the even tiles, one on the odd) make M and y.
  * Nothing else is waited for. In the products that make y, S and M are two bf16, a high and a low part: rounded once, each would add as
  * much error as the rounding of y itself.
+ *
+ * The documents of a model with few heads would leave most of the card idle. In inference, when nothing is kept, the long ones are cut
+ * into segments, in two steps:
+ *   1. a block for each segment but the last: the state after it, had it begun from zero, and its decay;
+ *   2. a block for each segment: the state that enters it, from the document's first and what step 1 made of the segments before it, in
+ *      order; then the walk above.
  */
 #include "kernels/cuda/ssd_wgmma.cuh"
 
@@ -21,6 +27,32 @@ constexpr int STAGES = 4;  /* tiles in shared memory */
 constexpr int PARTS = 2;   /* high, low */
 constexpr int WARP_ROWS = 16;
 
+/* What a block walks for: outputs and the states that enter chunks, of a whole document; outputs alone; step 1 of a segment. */
+enum fwd_task { TRAINING, INFERENCE, SEGMENT };
+
+constexpr int SEGMENT_MIN = 4 * TILE; /* tokens */
+constexpr int BLOCKS = 128;           /* the most that one document is cut for: about a card's SMs */
+/* Of a document. Its length and the model alone say how many, so that its bits do not depend on its neighbours. */
+__host__ __device__ constexpr int segments_of(int heads, int64_t len)
+{
+    const int64_t fit = len / SEGMENT_MIN, most = BLOCKS / heads, n = fit < most ? fit : most;
+    return n > 1 ? (int)n : 1;
+}
+/* A document in segments has as many places in scratch: for the state it begins with, and for what step 1 makes of each segment but the
+ * last. Where its first place is must be known without a look at the documents before it, so that those (so many, of so many tokens, of
+ * at most so many segments) are given this much: never less than they need. */
+__host__ __device__ constexpr int64_t places_before(int docs, int64_t tokens, int most)
+{
+    const int64_t by_docs = (int64_t)docs * most, by_tokens = tokens / SEGMENT_MIN;
+    return most == 1 ? 0 : by_docs < by_tokens ? by_docs : by_tokens;
+}
+struct segment_places {
+    int most;     /* segments of a document here */
+    int64_t n;    /* places */
+    float *state; /* [n][H, P, N] */
+    float *decay; /* [n][H] of the segment whose state is there */
+};
+
 /* Logarithms to base 2: exp2(cum_i - from_j) is dt_j times the decay from token j to token i. Below the last token cum stays and from
  * is infinite: the rows there count for nothing. */
 struct alignas(16) fwd_steps {
@@ -28,12 +60,15 @@ struct alignas(16) fwd_steps {
     float from[TILE / 16][4][4]; /* [k][l % 4]: the tokens of k16 step k that lane l has in fragments: 16 k + frag_col() + 0, 1, 8, 9 */
 };
 template <int N> struct fwd_shared {
-    bf16 x[STAGES][PANEL], B[STAGES][N / 64 * PANEL], C[STAGES][N / 64 * PANEL];
-    bf16 S[OUTPUTS][PARTS][N / 64 * PANEL]; /* the states entering tile t, t + 1: [P][N] */
+    bf16 x[STAGES][PANEL], B[STAGES][N / 64 * PANEL];
     fwd_steps steps[STAGES];
     uint64_t full[STAGES], empty[STAGES], S_full[OUTPUTS], S_empty[OUTPUTS];
+    /* what follows is for outputs alone */
+    alignas(1024) bf16 C[STAGES][N / 64 * PANEL];
+    bf16 S[OUTPUTS][PARTS][N / 64 * PANEL]; /* the states entering tile t, t + 1: [P][N] */
 };
-template <int N> constexpr unsigned FWD_THREADS = (1 + N / 64 + OUTPUTS) * GROUP;
+template <int N, fwd_task FOR> constexpr unsigned FWD_THREADS = (1 + N / 64 + (FOR == SEGMENT ? 0 : OUTPUTS)) * GROUP;
+template <int N, fwd_task FOR> constexpr size_t FWD_SHARED = FOR == SEGMENT ? offsetof(fwd_shared<N>, C) : sizeof(fwd_shared<N>);
 
 struct fwd_kernel_args {
     CUtensorMap x_panels, B_panels, C_panels, states_rows;
@@ -43,31 +78,59 @@ struct fwd_kernel_args {
     struct ssd_dims d;
     struct seqs s;
     struct state_view state;
+    segment_places places;
 };
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-/* A thread's, from a pool of as many for all as there are at the start: 5 x 96 or 4 x 128. */
-template <int N> constexpr int COPY_REGISTERS = N == 128 ? 32 : 56;
-template <int N> constexpr int STATE_REGISTERS = N == 128 ? 80 : 120;
+/* A thread's, from a pool of as many for all as there are at the start: 5 x 96 or 4 x 128; of a segment 3 x 80 or 2 x 128, as two such
+ * blocks share an SM. */
+template <int N, fwd_task FOR> constexpr int COPY_REGISTERS = N == 64 ? 56 : FOR == SEGMENT ? 40 : 32;
+template <int N, fwd_task FOR> constexpr int STATE_REGISTERS = N == 64 ? 120 : FOR == SEGMENT ? 96 : 80;
 template <int N> constexpr int OUTPUT_REGISTERS = N == 128 ? 144 : 168;
 
-/* What a block works on. */
+/* What a block works on: tiles of a document for one head. */
 struct walk {
     int64_t row; /* first of the document */
     int len;     /* of the document */
-    int chunk, per_chunk, first_chunk, n_tile, doc, head, group;
+    int chunk, per_chunk, first_chunk, first_tile, n_tile, doc, head, group;
+    int segment, segments; /* which of how many */
+    int64_t first_place;   /* of the document */
 
-    __device__ __forceinline__ walk(const fwd_kernel_args &a)
+    __device__ __forceinline__ walk(const fwd_kernel_args &a, fwd_task task)
     {
-        doc = blockIdx.x / a.d.heads, head = blockIdx.x % a.d.heads, group = head / (a.d.heads / a.d.groups);
+        const int item = blockIdx.x / a.d.heads;
+        const int place = task == SEGMENT ? item : item - a.s.n; /* the documents' last segments come first, then, by places, the others */
+        doc = item, head = blockIdx.x % a.d.heads, group = head / (a.d.heads / a.d.groups);
+        if (task != TRAINING && place >= 0) {
+            doc = 0;
+            for (int end = a.s.n; end - doc > 1;) {
+                const int middle = (doc + end) / 2;
+                (places_before(middle, a.s.start[middle], a.places.most) <= place ? doc : end) = middle;
+            }
+        }
         row = a.s.start[doc], len = a.s.start[doc + 1] - a.s.start[doc];
         chunk = a.s.chunk, per_chunk = (chunk + TILE - 1) / TILE, first_chunk = a.s.first_chunk[doc];
-        n_tile = tiles_of(a.s, first_chunk, a.s.first_chunk[doc + 1], TILE);
+        first_tile = 0, n_tile = tiles_of(a.s, first_chunk, a.s.first_chunk[doc + 1], TILE);
+        segment = 0, segments = 1, first_place = 0;
+        if (task == TRAINING)
+            return;
+        segments = segments_of(a.d.heads, len), first_place = places_before(doc, row, a.places.most);
+        segment = place < 0 ? segments - 1 : place - (int)first_place;
+        first_tile = (int)((int64_t)n_tile * segment / segments);
+        n_tile = (int)((int64_t)n_tile * (segment + 1) / segments) - first_tile;
+        if (place >= 0 && segment >= segments - 1) /* a place more than the document needs here */
+            n_tile = 0;
     }
-    __device__ __forceinline__ tile_place place(int tile) const
+    __device__ __forceinline__ tile_place at(int tile) const
     {
+        tile += first_tile;
         const int inside = tile / per_chunk * chunk, k = tile % per_chunk * TILE;
         return {row + inside + k, min(min(chunk - k, len - inside - k), TILE)};
+    }
+    /* This head's part of the document's place i. */
+    __device__ __forceinline__ int64_t part(const fwd_kernel_args &a, int i) const
+    {
+        return (first_place + i) * a.d.heads + head;
     }
 };
 
@@ -138,21 +201,22 @@ template <int W> __device__ __forceinline__ void rows_copy(bf16 *s, const bf16 *
 }
 /* Each warp brings every fourth tile. The copy engine brings whole tiles, at the word of one thread; below the others lie tokens that are
  * not the document's. */
-template <int N> __device__ __forceinline__ void copy_tiles(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w)
+template <int N, fwd_task FOR> __device__ __forceinline__ void copy_tiles(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w)
 {
     static_assert(STAGES == GROUP / 32, "a warp for each stage");
+    constexpr int PANELS = 1 + N / 64 + (FOR == SEGMENT ? 0 : N / 64);
     const int stage = group_warp(), x_col = w.head * HEADDIM, B_col = w.group * N;
     bf16 *const x = sh.x[stage], *const B = sh.B[stage], *const C = sh.C[stage];
     uint64_t *const full = &sh.full[stage];
     step_maker steps(a, w);
     if (stage < w.n_tile)
-        steps.load(w.place(stage));
+        steps.load(w.at(stage));
     for (int tile = stage; tile < w.n_tile; tile += STAGES) {
-        const tile_place at = w.place(tile);
+        const tile_place at = w.at(tile);
         float2 dt, cum;
         steps.make(dt, cum, at);
         if (tile + STAGES < w.n_tile)
-            steps.load(w.place(tile + STAGES));
+            steps.load(w.at(tile + STAGES));
         if (tile >= STAGES)
             barrier_wait(&sh.empty[stage], tile / STAGES - 1);
         if (at.len == TILE && lane_id() == 0) {
@@ -161,36 +225,50 @@ template <int N> __device__ __forceinline__ void copy_tiles(fwd_shared<N> &sh, c
             for (int i = 0; i < N / 64; i++)
                 box_load(B + i * PANEL, a.B_panels, at.row, B_col + 64 * i, full);
 #pragma unroll
-            for (int i = 0; i < N / 64; i++)
+            for (int i = 0; FOR != SEGMENT && i < N / 64; i++)
                 box_load(C + i * PANEL, a.C_panels, at.row, B_col + 64 * i, full);
         }
         if (at.len < TILE) {
             rows_copy<HEADDIM>(x, a.x.row(at.row) + x_col, a.x.ld, at.len);
             rows_copy<N>(B, a.B.row(at.row) + B_col, a.B.ld, at.len);
-            rows_copy<N>(C, a.C.row(at.row) + B_col, a.C.ld, at.len);
+            if (FOR != SEGMENT)
+                rows_copy<N>(C, a.C.row(at.row) + B_col, a.C.ld, at.len);
             copies_wait_all();
             fence_async();
         }
         steps.put(sh.steps[stage], dt, cum, at);
         __syncwarp();
         if (lane_id() == 0)
-            barrier_arrive_expecting(full, at.len < TILE ? 0 : (1 + 2 * N / 64) * PANEL * (int)sizeof(bf16));
+            barrier_arrive_expecting(full, at.len < TILE ? 0 : PANELS * PANEL * (int)sizeof(bf16));
     }
 }
 
 /* Columns 64 panel.. of the state. */
-template <int N, bool KEEPS>
+template <int N, fwd_task FOR>
 __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, const fwd_kernel_args &a, const walk &w, int panel)
 {
     constexpr int64_t SIZE = HEADDIM * N;
     const int rows = group_warp() * 16;
-    float S[2][4][4];
+    float S[2][4][4], decay = 1;
     const int64_t slot = a.state.data ? a.s.slot[w.doc] * a.state.stride + w.head * SIZE : 0;
     char *state = (char *)a.state.data + slot * (a.state.dtype == F32 ? 4 : 2);
-    if (a.state.data)
+    if (FOR == INFERENCE && w.segments > 1) {
+        state_read<N>(S, a.places.state + w.part(a, 0) * SIZE, F32, rows, 64 * panel, 0, 32);
+        for (int i = 1; i <= w.segment; i++) {
+            float after[2][4][4];
+            state_read<N>(after, a.places.state + w.part(a, i) * SIZE, F32, rows, 64 * panel, 0, 32);
+            scale(S, a.places.decay[w.part(a, i)]);
+            add(S, after);
+        }
+    } else if (a.state.data && w.segment == 0)
         state_read<N>(S, state, a.state.dtype, rows, 64 * panel, 0, 32);
     else
         zero(S);
+    if (FOR == SEGMENT) { /* in step 2, the last segment may overwrite the document's state before others have started */
+        if (w.segment == 0)
+            state_write<N>(S, a.places.state + w.part(a, 0) * SIZE, F32, rows, 64 * panel, 0, 32);
+        zero(S);
+    }
 
     int chunk = w.first_chunk, to_chunk = 0; /* the next, tiles until it begins */
     for (int tile = 0; tile < w.n_tile; tile++) {
@@ -202,30 +280,32 @@ __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, const fwd_kernel_
 #pragma unroll
         for (int k = 0; k < TILE / 16; k++)
             load_a<true, 64>(xs[k], sh.x[stage], rows, 16 * k);
-        if (tile >= OUTPUTS)
-            barrier_wait(&sh.S_empty[turn], tile / OUTPUTS - 1);
-        if (KEEPS) {
-            boxes_read();
-            __syncwarp();
-        }
         bf16 *const high_part = sh.S[turn][0] + panel * PANEL, *const low_part = sh.S[turn][1] + panel * PANEL;
-        int lane = lane_id();
-        asm volatile("" : "+r"(lane)); /* places are worked out anew in each turn: there are no registers to keep them in */
-#pragma unroll
-        for (int n = 0; n < 64; n += 16) {
-            uint32_t high[4], low[4];
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const float *s = &S[n / 32][n % 32 / 8 + i / 2][i % 2 * 2];
-                split2(s[0], s[1], high[i], low[i]);
+        if (FOR != SEGMENT) {
+            if (tile >= OUTPUTS)
+                barrier_wait(&sh.S_empty[turn], tile / OUTPUTS - 1);
+            if (FOR == TRAINING) {
+                boxes_read();
+                __syncwarp();
             }
-            const int o = at<64>(rows + (lane & 15), (lane >> 4) * 8) ^ n;
-            store_matrices(high_part + o, high);
-            store_matrices(low_part + o, low);
+            int lane = lane_id();
+            asm volatile("" : "+r"(lane)); /* places are worked out anew in each turn: there are no registers to keep them in */
+#pragma unroll
+            for (int n = 0; n < 64; n += 16) {
+                uint32_t high[4], low[4];
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const float *s = &S[n / 32][n % 32 / 8 + i / 2][i % 2 * 2];
+                    split2(s[0], s[1], high[i], low[i]);
+                }
+                const int o = at<64>(rows + (lane & 15), (lane >> 4) * 8) ^ n;
+                store_matrices(high_part + o, high);
+                store_matrices(low_part + o, low);
+            }
+            fence_async();
+            barrier_arrive(&sh.S_full[turn]);
         }
-        fence_async();
-        barrier_arrive(&sh.S_full[turn]);
-        if (KEEPS && to_chunk-- == 0) {
+        if (FOR == TRAINING && to_chunk-- == 0) {
             __syncwarp();
             if (lane_id() == 0)
                 box_store(a.states_rows, high_part + rows * 64, ((int64_t)chunk * a.d.heads + w.head) * HEADDIM + rows, 64 * panel);
@@ -239,7 +319,10 @@ __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, const fwd_kernel_
             for (int i = 0; i < 4; i++)
                 xs[k][i] = pack2(low2(xs[k][i]) * w[i / 2 * 2], high2(xs[k][i]) * w[i / 2 * 2 + 1]);
         }
-        scale(S, exp2_fast(end));
+        const float tile_decay = exp2_fast(end);
+        scale(S, tile_decay);
+        if (FOR == SEGMENT)
+            decay *= tile_decay;
         product_begin(S, xs);
 #pragma unroll
         for (int k = 0; k < TILE / 16; k++)
@@ -248,9 +331,14 @@ __device__ __forceinline__ void carry_state(fwd_shared<N> &sh, const fwd_kernel_
         product_end<0>(S, xs);
         warp_arrive(&sh.empty[stage]);
     }
-    if (KEEPS)
+    if (FOR == TRAINING)
         boxes_read();
-    if (a.state.data)
+    if (FOR == SEGMENT) {
+        const int64_t part = w.part(a, w.segment + 1);
+        state_write<N>(S, a.places.state + part * SIZE, F32, rows, 64 * panel, 0, 32);
+        if (panel == 0 && threadIdx.x % GROUP == 0)
+            a.places.decay[part] = decay;
+    } else if (a.state.data && w.segment == w.segments - 1)
         state_write<N>(S, state, a.state.dtype, rows, 64 * panel, 0, 32);
 }
 
@@ -320,7 +408,7 @@ template <int N> __device__ __forceinline__ void make_outputs(fwd_shared<N> &sh,
             for (int k = 0; k < TILE / 16; k++)
                 product<true>(y, M[part][k], panel_by_col(sh.x[stage], k), true);
         product_commit();
-        const tile_place place = w.place(tile);
+        const tile_place place = w.at(tile);
         const int from = lane_id() / 8, col = lane_id() % 8 * 8; /* the row of a block, with the fourth after it, that this lane stores */
         bf16 *to = a.y.row(place.row) + w.head * HEADDIM + col, *const out = sh.C[stage]; /* where the warp is done with its rows */
         product_end<0>(y, M[0], M[1]);
@@ -347,16 +435,20 @@ template <int N> __device__ __forceinline__ void make_outputs(fwd_shared<N> &sh,
 }
 #endif
 
-/* KEEPS: the states that enter chunks. Empty in code for other cards, which never runs it. */
-template <int N, bool KEEPS> __global__ void __launch_bounds__(FWD_THREADS<N>, 1) fwd_kernel(const __grid_constant__ fwd_kernel_args a)
+/* Empty in code for other cards, which never runs it. */
+template <int N, fwd_task FOR>
+__global__ void __launch_bounds__(FWD_THREADS<N, FOR>, FOR == SEGMENT ? 2 : 1) fwd_kernel(const __grid_constant__ fwd_kernel_args a)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     fwd_shared<N> &sh = *(fwd_shared<N> *)shared_block();
     constexpr int STATES = N / 64; /* warpgroups that carry the state */
+    const walk w(a, FOR);
+    if (FOR != TRAINING && w.n_tile == 0)
+        return;
     if (threadIdx.x == 0) {
         for (int i = 0; i < STAGES; i++) {
             barrier_init(&sh.full[i], 1);
-            barrier_init(&sh.empty[i], (STATES + 1) * GROUP / 32); /* the warps of the state and of the tile's outputs */
+            barrier_init(&sh.empty[i], (STATES + (FOR != SEGMENT)) * GROUP / 32); /* the warps of the state and of the tile's outputs */
         }
         for (int i = 0; i < OUTPUTS; i++) {
             barrier_init(&sh.S_full[i], STATES * GROUP);
@@ -365,27 +457,36 @@ template <int N, bool KEEPS> __global__ void __launch_bounds__(FWD_THREADS<N>, 1
         fence_async();
     }
     __syncthreads();
-    const walk w(a);
     const int role = group_of_thread();
     if (role == 0) {
-        registers_less<COPY_REGISTERS<N>>();
-        copy_tiles<N>(sh, a, w);
+        registers_less<COPY_REGISTERS<N, FOR>>();
+        copy_tiles<N, FOR>(sh, a, w);
     } else if (role <= STATES) {
-        registers_less<STATE_REGISTERS<N>>();
-        carry_state<N, KEEPS>(sh, a, w, role - 1);
-    } else {
+        if (N == 128 && FOR == SEGMENT)
+            registers_more<STATE_REGISTERS<N, FOR>>();
+        else
+            registers_less<STATE_REGISTERS<N, FOR>>();
+        carry_state<N, FOR>(sh, a, w, role - 1);
+    } else if constexpr (FOR != SEGMENT) {
         registers_more<OUTPUT_REGISTERS<N>>();
         make_outputs<N>(sh, a, w, role - 1 - STATES);
     }
 #endif
 }
 
-static_assert(sizeof(fwd_shared<128>) <= 227 * 1024, "what a Hopper gives one block");
+static_assert(FWD_SHARED<128, INFERENCE> <= 227 * 1024, "what a Hopper gives one block");
 
+template <int N, fwd_task FOR> void run(const fwd_kernel_args &k, int64_t walks)
+{
+    launch(fwd_kernel<N, FOR>, walks * k.d.heads, FWD_THREADS<N, FOR>, FWD_SHARED<N, FOR>, k);
+}
 template <int N> void run(const struct ssd_fwd_args &a)
 {
     if (a.s.n == 0)
         return;
+    segment_places places = {segments_of(a.d.heads, a.s.max_len), 0, (float *)a.scratch, NULL};
+    places.n = places_before(a.s.n, a.s.tokens, places.most);
+    places.decay = places.state + places.n * a.d.heads * HEADDIM * N;
     const mat states = mat_make(a.states, BF16, (int64_t)a.s.n_chunk * a.d.heads * HEADDIM, N);
     fwd_kernel_args k = {boxes_of(a.in.x, a.s.tokens, TILE),
                          boxes_of(a.in.B, a.s.tokens, TILE),
@@ -403,8 +504,15 @@ template <int N> void run(const struct ssd_fwd_args &a)
                          a.cum,
                          a.d,
                          a.s,
-                         a.state};
-    launch(a.states ? fwd_kernel<N, true> : fwd_kernel<N, false>, (int64_t)a.s.n * a.d.heads, FWD_THREADS<N>, sizeof(fwd_shared<N>), k);
+                         a.state,
+                         places};
+    if (a.states) {
+        run<N, TRAINING>(k, a.s.n);
+    } else {
+        const int64_t others = places.n > 0 ? places.n - 1 : 0; /* the last place of all is no segment's to walk */
+        run<N, SEGMENT>(k, others);
+        run<N, INFERENCE>(k, a.s.n + others);
+    }
 }
 } // namespace
 
@@ -412,10 +520,16 @@ bool ssd_fwd_wgmma_runs(void)
 {
     static const bool runs = [] {
         cudaFuncAttributes loaded;
-        cuda_ok(cudaFuncGetAttributes(&loaded, fwd_kernel<128, false>));
+        cuda_ok(cudaFuncGetAttributes(&loaded, fwd_kernel<128, INFERENCE>));
         return loaded.binaryVersion == 90;
     }();
     return runs;
+}
+
+size_t ssd_fwd_wgmma_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs)
+{
+    const int64_t places = places_before(max_docs, tokens, segments_of(d.heads, tokens));
+    return (size_t)(places * d.heads * (d.headdim * d.state + 1)) * sizeof(float);
 }
 
 void ssd_fwd_wgmma(const struct ssd_fwd_args &a)

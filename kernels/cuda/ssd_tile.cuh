@@ -93,6 +93,17 @@ template <int MI, int NI> __device__ __forceinline__ void scale(float (&acc)[MI]
                 acc[i][j][e] *= f;
 }
 
+template <int MI, int NI> __device__ __forceinline__ void add(float (&acc)[MI][NI][4], const float (&v)[MI][NI][4])
+{
+#pragma unroll
+    for (int i = 0; i < MI; i++)
+#pragma unroll
+        for (int j = 0; j < NI; j++)
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                acc[i][j][e] += v[i][j][e];
+}
+
 /* The four lanes of a row exchange registers: lane t gets, from lanes 0..3, their r[t]. */
 __device__ __forceinline__ uint4 quad_transpose(uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3)
 {
