@@ -114,6 +114,55 @@ static void scans(struct bench *b, struct bench_train *t)
     }
 }
 
+/* The same tokens in four documents: what their boundaries cost, which lie where no chunk would end. */
+static void scan_of_documents(struct bench *b, struct bench_train *t)
+{
+    struct bench_layer v = bench_layer(t);
+    int32_t n = (int32_t)t->p.s.tokens, chunk = t->p.s.chunk, len[4] = {n / 16 + 13, n / 8 + 29, n * 5 / 16 + 41};
+    if (n < 256)
+        return;
+    len[3] = n - len[0] - len[1] - len[2];
+    double e = (double)dtype_size(t->shape.model.type);
+    struct ref_seqs q = ref_seqs_make(len, 4, NULL, chunk);
+    struct ssd_kept kept = v.a.ssd;
+    kept.states = dev_alloc((size_t)(q.host.n_chunk * config_ssd_state(v.c)) * (size_t)e);
+    void *scratch = dev_alloc(ssd_scratch(v.dims, n, 4, chunk, false));
+    for (bench_begin(b, "ssd fwd, training, 4 documents", 0); bench_next(b);)
+        ssd_fwd(v.a.y, kept, v.in, v.dims, q.dev, (struct state_view){0}, scratch);
+    bench_row(b, n * ssd_bytes(v.c, chunk, false, true, e), n * ssd_flops(v.c, chunk, false), 0);
+    dev_free(kept.states);
+    dev_free(scratch);
+    ref_seqs_free(&q);
+}
+
+/* One document in a model whose heads alone do not fill a card: the shape of mamba2-130m. */
+static void scan_of_few_heads(struct bench *b, const struct bench_train *t)
+{
+    struct model_config c = bench_config("mamba2-130m");
+    int64_t n = t->p.s.tokens, inner = config_inner(&c), gn = (int64_t)c.groups * c.state, cols = config_conv_dim(&c) + c.heads;
+    if (t->shape.model.config.heads == c.heads) /* done */
+        return;
+    int32_t len = (int32_t)n;
+    double e = (double)dtype_size(b->type);
+    struct ssd_dims d = {c.heads, c.headdim, c.groups, c.state};
+    struct ref_seqs q = ref_seqs_make(&len, 1, NULL, c.chunk);
+    mat all = mat_make(bench_numbers(b->type, n * cols), b->type, n, cols);
+    mat y = mat_make(dev_alloc((size_t)(n * inner * dtype_size(b->type))), b->type, n, inner);
+    float *vec = bench_numbers(F32, 3 * c.heads);
+    struct ssd_in in = {
+        mat_cols(all, 0, inner), mat_cols(all, inner, gn), mat_cols(all, inner + gn, gn), mat_cols(all, inner + 2 * gn, c.heads), vec,
+        vec + c.heads,           vec + 2 * c.heads};
+    void *scratch = dev_alloc(ssd_scratch(d, n, 1, c.chunk, false));
+    for (bench_begin(b, "ssd fwd, inference, 24 heads", 0); bench_next(b);)
+        ssd_fwd(y, (struct ssd_kept){0}, in, d, q.dev, (struct state_view){0}, scratch);
+    bench_row(b, (double)n * ssd_bytes(&c, c.chunk, false, false, e), (double)n * ssd_flops(&c, c.chunk, false), 0);
+    dev_free(scratch);
+    dev_free(vec);
+    dev_free(y.data);
+    dev_free(all.data);
+    ref_seqs_free(&q);
+}
+
 /* A layer of a step with full recompute: the block, its mixer again (never out_proj), its gradients. What bounds it are its ops one after the
  * other: bench_block_ops() was the group's first. */
 static void mixer(struct bench *b, struct bench_train *t)
@@ -249,6 +298,8 @@ static void model(struct bench *b, const char *name, const int64_t *tokens, int 
         bench_block_ops(b, &t);
         mixer(b, &t);
         scans(b, &t);
+        scan_of_documents(b, &t);
+        scan_of_few_heads(b, &t);
         bench_ends_ops(b, &t);
         head_sum(b, &t);
         if (i == 0)
