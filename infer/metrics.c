@@ -104,9 +104,8 @@ struct interval metric_wilson(double p, double n)
 struct interval metric_sampling(double p, int64_t m, double groups, double variance)
 {
     must(m > 0 && groups >= 1 && variance >= 0);
-    const double half_trial = 0.5;
     double trials = (double)m * groups, most = p * (1 - p) * trials, is = variance * groups * groups;
-    double share = (is + half_trial) / (fmax(most, is) + half_trial); /* of the variance that independent trials would have */
+    double share = (is + 1) / (fmax(most, is) + 1); /* of the variance that independent trials would have */
     return metric_wilson(p, trials / share);
 }
 

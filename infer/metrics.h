@@ -36,7 +36,7 @@ struct interval metric_wilson(double p, double n);
 
 /* "These problems" for a mean p of m problems' values in [0, 1]: Wilson's interval with as many trials as give the variance that sampling
  * has. variance: the sum of the problems' sampling variances; groups: how many independent values a problem's value is the mean of (n / k
- * for pass@k, 1 for a vote). Half a trial's variance is added, so that problems whose samples all agree do not claim certainty. */
+ * for pass@k, 1 for a vote). One trial is added, so that problems whose samples all agree do not claim certainty. */
 struct interval metric_sampling(double p, int64_t m, double groups, double variance);
 /* The same for the mean of pass@k. The variance is the unbiased estimate C(n-c, k)^2 / C(n, k)^2 - C(n-c, 2k) / C(n, 2k). From 2k > n
  * there is none, and the interval is the widest, that of m trials: then *bound is true. */

@@ -131,12 +131,27 @@ int32_t answers_left(const struct answers *a, int64_t prompt)
     return a->left[prompt];
 }
 
+/* A text as JSON. A NUL, which programs that read the file would take for the text's end, or refuse, becomes U+FFFD. */
+static json_t *text_json(const char *text, size_t n)
+{
+    static const char mark[] = "\xEF\xBF\xBD";
+    char *copy = xmalloc(3 * n + 1), *to = copy;
+    for (size_t i = 0; i < n; i++)
+        if (text[i])
+            *to++ = text[i];
+        else
+            to = stpcpy(to, mark);
+    json_t *o = json_stringn(copy, (size_t)(to - copy));
+    free(copy);
+    return o;
+}
+
 static json_t *answer_json(const struct prompt *p, int64_t sample, const struct answer *x)
 {
     json_t *o = json_pack("{s:O, s:I}", "id", p->id, "sample", (json_int_t)sample), *ids = json_array();
     must(o && ids);
     if (x->text)
-        json_object_set_new(o, "text", json_stringn(x->text, x->n_text));
+        json_object_set_new(o, "text", text_json(x->text, x->n_text));
     for (int64_t i = 0; i < x->ids.n; i++)
         json_array_append_new(ids, json_integer(x->ids.at[i]));
     json_object_set_new(o, "output_ids", ids);
