@@ -1,6 +1,6 @@
 /* train/export.c - the program: a checkpoint into a folder that transformers and generate open.
  *
- * Streams from the checkpoint's mapped file: a piece of one tensor is in memory at a time.
+ * Streams from the checkpoint's mapped file: a piece of one tensor is in memory at a time, and mapped pages are given back at once.
  */
 #include "core/cli.h"
 #include "core/file.h"
@@ -47,12 +47,15 @@ static const struct conf_field table[] = {
 struct source {
     const struct param_table *table;
     const struct st_tensor **tensor; /* [table->n] */
+    const struct safetensors *file;
 };
 
 static void read_source(void *from, const struct param *p, int64_t first, int64_t n, float *out)
 {
     const struct source *s = from;
-    st_read_f32(s->tensor[p - s->table->param], first, n, out);
+    const struct st_tensor *t = s->tensor[p - s->table->param];
+    st_read_f32(t, first, n, out);
+    safetensors_forget(s->file, t, first, n);
 }
 
 static const char readme[] =
@@ -135,7 +138,7 @@ static bool write_folder(const struct options *o, const char *dir, const struct 
     struct safetensors st = {0};
     struct tokenizer *tok = NULL;
     params_plan(&params, c);
-    struct source from = {&params, xcalloc((size_t)params.n, sizeof(struct st_tensor *))};
+    struct source from = {&params, xcalloc((size_t)params.n, sizeof(struct st_tensor *)), &st};
     bool ok = safetensors_open(&st, o->checkpoint, e) && (weights_match(&params, &st, from.tensor, e) || err_in(e, "%s", o->checkpoint)) &&
               weights_save(&params, read_source, &from, dir, (enum dtype)o->dtype, (int64_t)(o->max_shard_gib * 1024 * 1024 * 1024), e);
     if (ok) {
