@@ -46,7 +46,7 @@ struct html_line {
 };
 struct html_chart {
     const char *title, *x_label, *y_label; /* y_label NULL: the title says it */
-    bool log_y;                            /* values <= 0 are left out */
+    bool log_x, log_y;                     /* values <= 0 are left out */
     bool zero;                             /* a linear axis starts at 0 */
     bool small;                            /* half as wide */
     int64_t smooth;                        /* > 1: the values faint, and over them an exponential mean over about so many */

@@ -96,7 +96,7 @@ static void polyline(struct html *h, const struct html_line *l, const double *y,
         double column = floor(place(ax, l->x[i])), sx = 0, sy = 0;
         int64_t k = 0;
         for (; i < l->n && floor(place(ax, l->x[i])) == column; i++) {
-            if (!drawable(y[i], ay->logarithmic))
+            if (!drawable(y[i], ay->logarithmic) || !drawable(l->x[i], ax->logarithmic))
                 continue;
             sx += place(ax, l->x[i]);
             sy += place(ay, y[i]);
@@ -146,11 +146,11 @@ static void axis_names(struct html *h, const struct html_chart *c, const struct 
 void html_chart(struct html *h, const struct html_chart *c)
 {
     int width = c->small ? SMALL : WIDE, height = c->small ? SMALL_HEIGHT : HEIGHT;
-    struct axis ax = {INFINITY, -INFINITY, LEFT, width - RIGHT, false}, ay = {INFINITY, -INFINITY, height - BOTTOM, TOP, c->log_y};
+    struct axis ax = {INFINITY, -INFINITY, LEFT, width - RIGHT, c->log_x}, ay = {INFINITY, -INFINITY, height - BOTTOM, TOP, c->log_y};
     for (int i = 0; i < c->n_line; i++)
         for (int64_t j = 0; j < c->line[i].n; j++) {
             double x = c->line[i].x[j], y = c->line[i].y[j];
-            if (!drawable(y, c->log_y) || !isfinite(x))
+            if (!drawable(y, c->log_y) || !drawable(x, c->log_x))
                 continue;
             ax.low = fmin(ax.low, x);
             ax.high = fmax(ax.high, x);
@@ -168,7 +168,7 @@ void html_chart(struct html *h, const struct html_chart *c)
     if (c->zero && !c->log_y)
         ay.low = fmin(0, ay.low);
     if (ax.low == ax.high)
-        ax.high = ax.low + 1;
+        ax.high = c->log_x ? 2 * ax.low : ax.low + 1;
     if (c->log_y) { /* some air, at least a factor of two */
         double middle = sqrt(ay.low * ay.high), least = ay.high / ay.low < 2 ? sqrt(2) : 1;
         ay.low = fmin(ay.low, middle / least) / 1.05;

@@ -6,6 +6,7 @@
 #include "core/rng.h"
 #include "data/chat.h"
 #include "data/filter.h"
+#include "data/keys.h"
 #include "data/lengths.h"
 #include "data/ordered.h"
 #include "data/records.h"
@@ -16,39 +17,6 @@
 
 enum { BAD_TOLD = 5, STREAM = 0x5e1ec7 /* of random numbers, beside the source's number */ };
 static const uint64_t PLACES = (uint64_t)1 << 48; /* of records in the order in which they are drawn */
-
-/* A set of 64-bit keys: open addressing, at most half full. */
-struct keys {
-    uint64_t *at;
-    size_t n, room;
-    bool zero; /* the key 0 is in it: an empty place is 0 */
-};
-
-/* False: it was there. */
-static bool keys_add(struct keys *k, uint64_t key)
-{
-    if (key == 0) {
-        bool there = k->zero;
-        k->zero = true;
-        return !there;
-    }
-    if (2 * (k->n + 1) > k->room) {
-        struct keys grown = {xcalloc(2 * k->room + 1024, sizeof *k->at), 0, 2 * k->room + 1024, k->zero};
-        for (size_t i = 0; i < k->room; i++)
-            if (k->at[i])
-                keys_add(&grown, k->at[i]);
-        free(k->at);
-        *k = grown;
-    }
-    size_t i = key % k->room;
-    while (k->at[i] && k->at[i] != key)
-        i = i + 1 < k->room ? i + 1 : 0;
-    if (k->at[i] == key)
-        return false;
-    k->at[i] = key;
-    k->n++;
-    return true;
-}
 
 /* What the first pass found out about a record, or the second made of it. */
 struct found {
@@ -433,7 +401,7 @@ bool select_source(const struct mixture *m, int64_t source, const struct tokeniz
     free(w.columns);
     free(w.tokens);
     free(w.place);
-    free(w.keys.at);
+    keys_free(&w.keys);
     free(path);
     return ok;
 }

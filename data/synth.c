@@ -1,10 +1,7 @@
 /* data/synth.c - see synth.h. The table of concepts is below: a concept is an entry there and the two or three small functions it names. */
 #include "data/synth.h"
-#include "core/err.h"  /* must, die */
-#include "core/hash.h" /* the split of problems into training and held-out */
-#include "core/rng.h"
-#include <stdarg.h>
-#include <stdbool.h>
+#include "core/err.h" /* must, die */
+#include "data/synth_text.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,34 +13,13 @@ const size_t synth_shortest[] = {80, 150}, synth_longest[] = {180, 300};
 
 enum { LARGEST = 99 }; /* every count on the way is in 0..99: at most two digits to work on */
 
-/* Random numbers of one document, drawn in order. */
-struct draw {
-    uint64_t seed, stream, n;
-};
 static int below(struct draw *r, int n)
 {
-    return (int)rng_below(r->seed, r->stream, r->n++, (uint64_t)n);
+    return (int)draw_below(r, n);
 }
 static int between(struct draw *r, int low, int high) /* both included */
 {
-    return low + below(r, high - low + 1);
-}
-
-/* Text of bounded length. Every template's longest form fits, so running over is a bug in a template. */
-struct text {
-    char *at;
-    size_t n, room;
-};
-static void put(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void put(struct text *t, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(t->at + t->n, t->room - t->n, fmt, args);
-    va_end(args);
-    if (n < 0 || (size_t)n >= t->room - t->n)
-        die("a text of %zu bytes has no room for \"%s\"", t->room, fmt);
-    t->n += (size_t)n;
+    return (int)draw_between(r, low, high);
 }
 
 /* ---- worked lines: what the model is to write while it thinks ---- */
@@ -389,10 +365,7 @@ static bool try_make(struct synth_doc *d, enum synth_level level, struct draw *r
 
 enum synth_kind synth_side(const char *problem)
 {
-    char hex[HASH_XXH3_HEX];
-    hash_xxh3(problem, strlen(problem), hex);
-    hex[8] = 0;
-    return strtoul(hex, NULL, 16) % 10 == 0 ? SYNTH_EVAL : SYNTH_TRAIN;
+    return synth_held_out(problem) ? SYNTH_EVAL : SYNTH_TRAIN;
 }
 
 void synth_make(struct synth_doc *d, enum synth_level level, enum synth_kind kind, uint64_t seed, uint64_t index)

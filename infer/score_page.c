@@ -77,6 +77,9 @@ bool scoring_page(const char *path, const json_t *score, const char *answers, st
     html_element(&h, "p", "dim", files);
     free(files);
     metrics_table(&h, score);
+    const struct task *task = task_find(json_string_value(json_object_get(score, "task")), e);
+    if (task && task->page)
+        task->page(&h, score);
     html_element(&h, "h2", NULL, "Samples");
     static const char *const headings[] = {"id", "sample", "verdict", "extracted", "gold", "text", NULL};
     html_table_begin(&h, headings);

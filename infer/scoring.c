@@ -240,11 +240,14 @@ static json_t *tokens_of(const struct scoring *s)
     return o;
 }
 
-static json_t *verdict_json(const struct problem *p, const struct sample *x)
+static json_t *verdict_json(const struct task *task, const struct problem *p, const struct sample *x)
 {
     json_t *o = json_pack("{s:O, s:I, s:b, s:s?, s:s, s:s?}", "id", p->id, "sample", (json_int_t)x->number, "correct", x->v.correct,
                           "extracted", x->v.extracted, "why", x->v.why, "gold", p->key);
     must(o);
+    for (const char *const *key = task->kept; key && *key; key++)
+        if (json_object_get(p->record, *key))
+            json_object_set(o, *key, json_object_get(p->record, *key));
     if (x->tokens >= 0)
         json_object_set_new(o, "tokens", json_integer(x->tokens));
     if (x->cut)
@@ -264,11 +267,11 @@ static json_t *verdicts_of(const struct scoring *s)
         int64_t next = 0; /* the smallest sample number not yet listed: what is missing takes the free numbers */
         for (int64_t j = 0, left = s->most - p->n; j < p->n || left > 0;)
             if (j < p->n && (p->sample[j].number == next || left == 0)) {
-                json_array_append_new(list, verdict_json(p, &p->sample[j]));
+                json_array_append_new(list, verdict_json(s->task, p, &p->sample[j]));
                 next = p->sample[j++].number + 1;
             } else {
                 absent.number = next++;
-                json_array_append_new(list, verdict_json(p, &absent));
+                json_array_append_new(list, verdict_json(s->task, p, &absent));
                 left--;
             }
     }

@@ -35,6 +35,7 @@ struct sampling {
     }
 
 struct code_tests; /* infer/code.h */
+struct html;       /* core/html.h */
 struct task {
     const char *name, *about;
     struct sampling sampling;
@@ -49,9 +50,12 @@ struct task {
     void (*judge_paper)(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut);
     /* For a task whose answers are programs: judge() only finds them (extracted), and the tests that this reads decide (infer/code.h). */
     bool (*tests)(struct code_tests *t, const json_t *truth, struct err *e);
+    const char *const *kept; /* keys of the truth's records that go into their verdicts, ended by NULL; NULL: none */
+    /* What the task has to show about a SCORE document, beside metrics and samples. NULL: nothing. */
+    void (*page)(struct html *h, const json_t *score);
 };
 extern const struct task task_arithmetic, task_gsm8k, task_aime24, task_aime25, task_math500, task_olympiadbench, task_amc23;
-extern const struct task task_humaneval, task_humanevalplus, task_mbppplus, task_livecodebench;
+extern const struct task task_humaneval, task_humanevalplus, task_mbppplus, task_livecodebench, task_recall;
 
 extern const struct task *const tasks[]; /* ended by NULL */
 /* NULL, and e lists those that there are. */

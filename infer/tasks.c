@@ -4,8 +4,19 @@
 #include <string.h>
 
 const struct task *const tasks[] = {
-    &task_arithmetic, &task_gsm8k,     &task_aime24,        &task_aime25,   &task_math500,       &task_olympiadbench,
-    &task_amc23,      &task_humaneval, &task_humanevalplus, &task_mbppplus, &task_livecodebench, NULL,
+    &task_arithmetic,
+    &task_gsm8k,
+    &task_aime24,
+    &task_aime25,
+    &task_math500,
+    &task_olympiadbench,
+    &task_amc23,
+    &task_humaneval,
+    &task_humanevalplus,
+    &task_mbppplus,
+    &task_livecodebench,
+    &task_recall,
+    NULL,
 };
 
 const struct task *task_find(const char *name, struct err *e)
