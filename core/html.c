@@ -66,7 +66,14 @@ void html_abort(struct html *h)
 
 void html_text(struct html *h, const char *s)
 {
-    for (; *s; s++)
+    for (; *s; s++) {
+        size_t plain = 0; /* bytes that stand for themselves, as nearly all do */
+        while ((unsigned char)s[plain] >= 0x20 && !strchr("&<>\"'\x7f", s[plain]))
+            plain++;
+        fwrite(s, 1, plain, h->f);
+        s += plain;
+        if (!*s)
+            return;
         switch (*s) {
         case '&':
             fputs("&amp;", h->f);
@@ -89,6 +96,7 @@ void html_text(struct html *h, const char *s)
             else
                 fputc(*s, h->f);
         }
+    }
 }
 
 void html_element(struct html *h, const char *tag, const char *class_name, const char *text)

@@ -63,6 +63,23 @@ struct html_bar {
 };
 void html_bars(struct html *h, const char *title, const char *mark_name, const struct html_bar *bar, int n);
 
+/* Things of a few kinds, each kind with a colour: "good", "bad", "dim", "line", "c0" .. "c5". */
+struct html_kind {
+    const char *name, *colour;
+};
+struct html_square {
+    int kind;
+    double value;     /* of a histogram; below 0: left out */
+    const char *hint; /* of a grid: shown when it is pointed at; NULL: the kind's name */
+    const char *link; /* of a grid: the id of an element of the page; NULL: none */
+};
+/* How many things have which value, bars of the kinds on top of each other. Values are counts: bins are whole numbers wide. */
+void html_histogram(struct html *h, const char *title, const char *x_label, const struct html_kind *kind, int n_kind,
+                    const struct html_square *at, int64_t n);
+/* n squares in rows of so many columns; row_name (NULL: none) names each row. */
+void html_grid(struct html *h, const char *title, const struct html_kind *kind, int n_kind, const struct html_square *at, int64_t n,
+               int64_t columns, const char *const *row_name);
+
 #ifdef __cplusplus
 }
 #endif

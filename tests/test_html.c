@@ -170,6 +170,39 @@ static void bars_are_as_long_as_their_values(void)
     free(page);
 }
 
+/* Heights and counts of a histogram; squares of a grid, where they stand and what they link to. */
+static void histograms_and_grids(void)
+{
+    static const struct html_kind kinds[] = {{"a<b", "good"}, {"rest", "bad"}};
+    struct html_square at[] = {{0, 0, NULL, "x0"},  {0, 9, "nine & more", NULL}, {1, 9, NULL, NULL},
+                               {0, 39, NULL, NULL}, {1, 40, NULL, NULL},         {1, -1, NULL, NULL}};
+    struct html h;
+    html_begin(&h, "t");
+    html_histogram(&h, "lengths", "tokens", kinds, 2, at, 6);
+    char *page = finish(&h);
+    check_int(count(page, "<rect "), 5); /* bins of two: 0, 8 to 10 twice, 38 to 40, 40 to 42 */
+    check_has(page, "<title>8 to 10: 1 a&lt;b</title>");
+    check_has(page, "<title>8 to 10: 1 rest</title>");
+    check_has(page, "<title>40 to 42: 1 rest</title>");
+    check_int(count(page, "height=\"85.0\""), 5); /* all hold one, half of the highest bin */
+    check_int(count(page, "nan"), 0);
+    free(page);
+    html_begin(&h, "t");
+    html_histogram(&h, "none", "tokens", kinds, 2, at + 5, 1);
+    html_histogram(&h, "none", "tokens", kinds, 2, NULL, 0);
+    static const char *const names[] = {"one", "t<o"};
+    html_grid(&h, "grid", kinds, 2, at, 6, 4, names);
+    page = finish(&h);
+    check_int(count(page, "<rect "), 6);
+    check_has(page, ">t&lt;o</text>");
+    check_has(page, "<a href=\"#x0\">");
+    check_int(count(page, "</a>"), 1);
+    check_has(page, "nine &amp; more");
+    check_int(count(page, "y=\"12\""), 2); /* the second row */
+    check_int(count(page, "nan"), 0);
+    free(page);
+}
+
 static const struct test all[] = {
     {"text is escaped", text_is_escaped},
     {"a page needs nothing else", a_page_needs_nothing_else},
@@ -177,5 +210,6 @@ static const struct test all[] = {
     {"awkward values draw too", awkward_values_draw_too},
     {"long lines are thinned", long_lines_are_thinned},
     {"bars are as long as their values", bars_are_as_long_as_their_values},
+    {"histograms and grids", histograms_and_grids},
 };
 TEST_MAIN("test_html", all)

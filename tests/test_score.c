@@ -237,14 +237,15 @@ static void a_whole_score(void)
     near(value(s, "maj@2"), (0.5 + 1 + 1) / 3);
     near(value(s, "most_frequent_answer"), 2.0 / 3);
     char *verdicts = json_dumps(json_object_get(s, "verdicts"), JSON_COMPACT);
-    check_str(verdicts,
-              "[{\"id\":\"a\",\"sample\":0,\"correct\":false,\"extracted\":\"3\",\"why\":\"found as the whole answer; expected 2\","
-              "\"gold\":\"2\"},"
-              "{\"id\":\"a\",\"sample\":1,\"correct\":true,\"extracted\":\"2\",\"why\":\"found as the whole answer\",\"gold\":\"2\"},"
-              "{\"id\":7,\"sample\":0,\"correct\":true,\"extracted\":\"3.0\",\"why\":\"found as the whole answer\",\"gold\":\"3\"},"
-              "{\"id\":7,\"sample\":1,\"correct\":false,\"extracted\":null,\"why\":\"cut off before an answer\",\"gold\":\"3\",\"truncated\":true},"
-              "{\"id\":\"c\",\"sample\":0,\"correct\":true,\"extracted\":\"3\",\"why\":\"found as the whole answer\",\"gold\":\"3\"},"
-              "{\"id\":\"c\",\"sample\":1,\"correct\":false,\"extracted\":null,\"why\":\"missing from the answers\",\"gold\":\"3\"}]");
+    check_str(
+        verdicts,
+        "[{\"id\":\"a\",\"sample\":0,\"correct\":false,\"extracted\":\"3\",\"why\":\"found as the whole answer; expected 2\","
+        "\"gold\":\"2\"},"
+        "{\"id\":\"a\",\"sample\":1,\"correct\":true,\"extracted\":\"2\",\"why\":\"found as the whole answer\",\"gold\":\"2\"},"
+        "{\"id\":7,\"sample\":0,\"correct\":true,\"extracted\":\"3.0\",\"why\":\"found as the whole answer\",\"gold\":\"3\"},"
+        "{\"id\":7,\"sample\":1,\"correct\":false,\"extracted\":null,\"why\":\"cut off before an answer\",\"gold\":\"3\",\"truncated\":true},"
+        "{\"id\":\"c\",\"sample\":0,\"correct\":true,\"extracted\":\"3\",\"why\":\"found as the whole answer\",\"gold\":\"3\"},"
+        "{\"id\":\"c\",\"sample\":1,\"correct\":false,\"extracted\":null,\"why\":\"missing from the answers\",\"gold\":\"3\"}]");
     free(verdicts);
     check_msg(scoring_page(page_path, s, answers_path, &e), "%s", e.msg);
     size_t n;
@@ -254,6 +255,12 @@ static void a_whole_score(void)
         check_has(page, "pass@2");
         check_has(page, "always answering 3");
         check_has(page, "&lt;/think&gt;3.0");
+        check_has(page, "95%, problems like these");
+        check_has(page, "95%, these problems");
+        check_has(page, "<a href=\"#s5\">");
+        check_has(page, "<details id=\"s5\">");
+        check_has(page, "7, sample 1: cut off at the token limit");
+        check_has(page, "a: 1 of 2 right");
         check_has(page, "missing from the answers");
     }
     free(page);
@@ -426,14 +433,10 @@ static void grading_cases(void)
 }
 
 static const struct test all[] = {
-    {"single numbers", single_numbers},
-    {"numbers in running text", numbers_in_running_text},
-    {"verdicts on texts", verdicts_on_texts},
-    {"a whole score", a_whole_score},
-    {"truth without ids", truth_without_ids},
-    {"wrong files", wrong_files},
-    {"hostile texts", hostile_texts},
-    {"gsm8k model solutions", gsm8k_model_solutions},
+    {"single numbers", single_numbers},       {"numbers in running text", numbers_in_running_text},
+    {"verdicts on texts", verdicts_on_texts}, {"a whole score", a_whole_score},
+    {"truth without ids", truth_without_ids}, {"wrong files", wrong_files},
+    {"hostile texts", hostile_texts},         {"gsm8k model solutions", gsm8k_model_solutions},
     {"grading cases", grading_cases},
 };
 TEST_MAIN("test_score", all)
