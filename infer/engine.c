@@ -248,6 +248,51 @@ bool engine_prefill(struct engine *g, const int32_t *ids, int64_t n, float *logp
     return finite;
 }
 
+/* Adds rows of hidden states, which the host has as they are on the device. */
+static void add_rows(double *sum, const void *rows, enum dtype type, int64_t n, int64_t width)
+{
+    for (int64_t i = 0; i < n * width; i++) {
+        float x;
+        if (type == F32) {
+            x = ((const float *)rows)[i];
+        } else { /* bfloat16: the upper half of a float */
+            uint32_t bits = (uint32_t)((const uint16_t *)rows)[i] << 16;
+            memcpy(&x, &bits, sizeof x);
+        }
+        sum[i % width] += (double)x;
+    }
+}
+
+bool engine_embed(struct engine *g, const int32_t *ids, int64_t n, float *mean)
+{
+    must(n >= 1 && n <= g->settings.max_prompt);
+    int64_t width = g->config.hidden;
+    int32_t slot = g->slots;
+    double *sum = xcalloc((size_t)width, sizeof *sum);
+    size_t row = (size_t)width * (size_t)dtype_size(g->acts.h.dtype);
+    void *rows = xmalloc((size_t)g->max_piece * row);
+    must(g->acts.h.ld == width);
+    dev_put(g->prompt_ids, ids, (size_t)n * sizeof *ids);
+    state_zero(g->state, slot);
+    for (int64_t at = 0; at < n; at += g->max_piece) {
+        int32_t len = (int32_t)(n - at < g->max_piece ? n - at : g->max_piece);
+        seqs_plan(&g->host_piece, &len, 1, &slot);
+        dev_put(g->piece_block, g->host_piece_block, g->piece_bytes);
+        struct pass p = {seqs_on(&g->host_piece, &g->piece), g->prompt_ids + at, NULL, NULL};
+        model_forward(&g->acts, g->weights, &p, g->state);
+        dev_get(rows, g->acts.h.data, (size_t)len * row);
+        add_rows(sum, rows, g->acts.h.dtype, len, width);
+    }
+    bool finite = true;
+    for (int64_t i = 0; i < width; i++) {
+        mean[i] = (float)(sum[i] / (double)n);
+        finite = finite && isfinite(mean[i]);
+    }
+    free(rows);
+    free(sum);
+    return finite;
+}
+
 int32_t engine_fork(struct engine *g, uint64_t stream)
 {
     int32_t slot = 0;

@@ -50,6 +50,9 @@ struct engine_memory engine_memory(const struct engine *g);
 /* Reads a prompt of n tokens (1 .. max_prompt) for the engine_fork()s that follow. logprobs [n-1] (NULL: not wanted): natural-log
  * probability of token i+1 given tokens 0 .. i. False: one of them is not finite. */
 bool engine_prefill(struct engine *g, const int32_t *ids, int64_t n, float *logprobs);
+/* The mean over n tokens (1 .. max_prompt) of the last hidden states, as the head reads them: mean [hidden]. False: not finite. The prompt that was
+ * read last is forgotten. */
+bool engine_embed(struct engine *g, const int32_t *ids, int64_t n, float *mean);
 /* A new sequence after the prompt read last; its slot, -1: none is free. */
 int32_t engine_fork(struct engine *g, uint64_t stream);
 const struct engine_seq *engine_seq(const struct engine *g, int32_t slot);
