@@ -6,7 +6,7 @@
  * m problems with n samples each; right[i] of them (0 .. n) are right. Coverage of every interval is measured in tests/test_metrics.c: between
  * 93.5% and 97% at 30 problems, accuracies of 5% to 95%, 1, 4 and 16 samples, and spreads between problems from none to nearly all or
  * nothing. With one sample a problem nothing tells noise from spread: "these problems" is then the widest that it can be, and covers 94.5% and
- * more; so does that of a pass@k near 1.
+ * more. So do both of a pass@k near 1.
  */
 #ifndef INFER_METRICS_H
 #define INFER_METRICS_H

@@ -27,13 +27,15 @@ static bool keep_text(void *ctx, json_t *record, int64_t line, struct err *e)
     return true;
 }
 
+enum { LONG_PROBLEM = 20000 }; /* bytes; documents that are longer are not repeated in the page */
+
 /* The problem as its truth record has it. */
 static bool keep_problem(void *ctx, json_t *record, int64_t line, struct err *e)
 {
     static const char *const names[] = {"problem", "question", "prompt", "question_content"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         json_t *text = json_object_get(record, names[i]);
-        if (!json_is_string(text))
+        if (!json_is_string(text) || json_string_length(text) > LONG_PROBLEM)
             continue;
         char *id = json_object_get(record, "id") ? record_id(record, e) : xprintf("%lld", (long long)line);
         json_object_set(ctx, id ? id : "", text);

@@ -322,9 +322,9 @@ static void coverage_of(int64_t n, int64_t k, const double *of, int n_of)
             struct held h = simulate(n, of[a], sizes[s], k, simulations(), (uint64_t)(s * 100 + a));
             char what[160];
             snprintf(what, sizeof what, "pass@%d of %d samples, accuracy %g, %s, problems like these", (int)k, (int)n, of[a], spreads[s]);
-            covers(h.like, h.runs, false, what, &low, &high);
+            covers(h.like, h.runs, k > 1, what, &low, &high);
             snprintf(what, sizeof what, "pass@%d of %d samples, accuracy %g, %s, these problems", (int)k, (int)n, of[a], spreads[s]);
-            /* pass@k near 1 is all but certain, and one trial more makes its interval wide */
+            /* pass@k near 1 is all but certain, and one trial more makes its intervals wide */
             covers(h.these, h.runs, 2 * k > n || k > 1, what, &low_these, &high_these);
         }
     fprintf(stderr, "  pass@%d of %d: problems like these %.1f to %.1f%%, these problems %.1f to %.1f%%\n", (int)k, (int)n, 100 * low,
