@@ -487,6 +487,19 @@ static json_t *find_in(const struct decontam *d, const char *text, bool question
     return question ? find_near(d, r, runs < 0 ? runs_of(w, r) : runs) : NULL;
 }
 
+char *decontam_line(const json_t *raw, const char *where, const json_t *hit)
+{
+    json_t *id = json_object_get(raw, "id"), *v = json_pack("{s:s}", "where", where);
+    must(v);
+    if (id)
+        json_object_set(v, "id", id);
+    json_object_update(v, (json_t *)hit);
+    char *line = json_dumps(v, JSON_COMPACT | json_exact(v));
+    must(line);
+    json_decref(v);
+    return line;
+}
+
 const char *decontam_how(const json_t *hit)
 {
     static const char *const names[] = {"ngram", "whole", "near"};

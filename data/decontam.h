@@ -83,6 +83,8 @@ void decontam_room_free(struct decontam_room *r);
  * evaluation file, "problem": its id, "share": how much of the problem
  * is in the record, "match": the words in it}, near ones with "similarity" instead of the last two. A record without any text is clean. */
 json_t *decontam_find(const struct decontam *d, const json_t *record, struct decontam_room *r);
+/* A line for the list of what went: the record's id, where it stands, the finding. The caller frees. */
+char *decontam_line(const json_t *raw, const char *where, const json_t *hit);
 /* The "how" of such a finding, static. */
 const char *decontam_how(const json_t *hit);
 

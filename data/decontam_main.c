@@ -80,19 +80,6 @@ static bool read_batch(void *context, void *item)
     return true;
 }
 
-/* The line of a record that goes. */
-static char *line_of(const json_t *raw, const char *where, json_t *hit)
-{
-    json_t *id = json_object_get(raw, "id"), *v = json_pack("{s:s}", "where", where);
-    must(v);
-    if (id)
-        json_object_set(v, "id", id);
-    json_object_update(v, hit);
-    char *line = json_dumps(v, JSON_COMPACT | json_exact(v));
-    json_decref(v);
-    return line;
-}
-
 static void look_at(const struct work *w, const struct record *from, struct decontam_room *room, struct found *f)
 {
     struct err e;
@@ -104,7 +91,7 @@ static void look_at(const struct work *w, const struct record *from, struct deco
     if (!record) {
         f->line = raw ? xprintf("%s: %s", where, e.msg) : xstrdup(e.msg);
     } else if (hit) {
-        f->line = line_of(raw, where, hit);
+        f->line = decontam_line(raw, where, hit);
         f->how = decontam_how(hit);
     } else {
         f->line = records_are_lines(w->records, from) ? xprintf("%.*s", (int)from->n, (const char *)from->at)

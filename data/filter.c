@@ -9,8 +9,8 @@
 #define XXH_INLINE_ALL /* no library to link */
 #include <xxhash.h>    /* XXH3_64bits */
 
-const char *const reason_names[REASONS] = {"taken",          "bad_record", "no_statement", "where",     "no_thought", "no_answer",
-                                           "other_language", "too_short",  "too_long",     "duplicate", "not_drawn"};
+const char *const reason_names[REASONS] = {"taken",          "bad_record", "no_statement", "where",        "no_thought", "no_answer",
+                                           "other_language", "too_short",  "too_long",     "contaminated", "duplicate",  "not_drawn"};
 
 static const char THINK[] = "<think>", END_THINK[] = "</think>";
 

@@ -18,6 +18,7 @@ enum reason {
     OTHER_LANGUAGE,
     TOO_SHORT,
     TOO_LONG,
+    CONTAMINATED, /* a copy of an evaluation problem: data/decontam.h */
     DUPLICATE,
     NOT_DRAWN,
     REASONS

@@ -112,6 +112,7 @@ const struct conf_field mixture_table[] = {
      .str_def = "error",
      .help = "skip: leave out what is no valid record, and count it"},
     {.key = "threads", .type = CONF_INT, AT(threads), .min = 0, .max = 1024, .help = "0: one for each processor; the files are the same"},
+    DECONTAM_FIELDS("decontaminate.", offsetof(struct mixture, decontaminate)),
     {.key = "sources",
      .type = CONF_LIST,
      AT(sources),

@@ -2,6 +2,7 @@
 #ifndef DATA_MIXTURE_H
 #define DATA_MIXTURE_H
 #include "core/conf.h"
+#include "data/decontam.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -33,6 +34,7 @@ struct mixture {
     char *root, *tokenizer, *output;
     int chat, on_bad_line;
     int64_t seed, threads;
+    struct decontam_settings decontaminate;
     struct conf_list sources;
 };
 extern const struct conf_field mixture_table[];

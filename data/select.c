@@ -23,7 +23,7 @@ struct found {
     enum reason reason;
     int64_t tokens;
     uint64_t key;
-    char *text; /* BAD_RECORD: why; in the second pass the line to write */
+    char *text; /* BAD_RECORD: why; CONTAMINATED: the line that lists it; in the second pass the line to write */
 };
 struct batch {
     struct records_batch in;
@@ -36,6 +36,7 @@ struct work {
     const struct mixture_source *s;
     int64_t source;
     const struct tokenizer *tok;
+    const struct decontam *against; /* NULL: nothing is looked for */
     bool (*stop)(void);
     struct records *records;
     struct statements *statements;
@@ -52,7 +53,7 @@ struct work {
     struct keys keys;
 
     struct lengths lengths;
-    struct file_out *file;
+    struct file_out *file, *copies; /* of the second pass; of the first: what is contaminated */
     struct hash_stream *hash;
     bool failed;
     struct err err;
@@ -65,8 +66,21 @@ static uint64_t place_of(const struct work *w, int64_t number)
     return rng_permute((uint64_t)w->m->seed, (uint64_t)STREAM + ((uint64_t)w->source << 32), PLACES, (uint64_t)number);
 }
 
-static enum reason judge(const struct work *w, enum import_set set, json_t *raw, struct document *d, struct found *f, struct err *e)
+/* What a thread works with. */
+struct desk {
+    struct document document;
+    struct decontam_room room;
+};
+
+static enum reason judge_length(const struct mixture_source *s, int64_t tokens)
 {
+    return tokens < s->min_tokens ? TOO_SHORT : s->max_tokens > 0 && tokens > s->max_tokens ? TOO_LONG : TAKEN;
+}
+
+static enum reason judge(const struct work *w, enum import_set set, json_t *raw, struct desk *desk, struct found *f, json_t **copy,
+                         struct err *e)
+{
+    struct document *d = &desk->document;
     statements_fill(w->statements, raw);
     if (!import_has_statement(set, raw))
         return NO_STATEMENT;
@@ -80,7 +94,9 @@ static enum reason judge(const struct work *w, enum import_set set, json_t *raw,
             reason = BAD_RECORD;
         } else {
             f->tokens = d->ids.n;
-            reason = f->tokens < w->s->min_tokens ? TOO_SHORT : w->s->max_tokens > 0 && f->tokens > w->s->max_tokens ? TOO_LONG : TAKEN;
+            reason = judge_length(w->s, f->tokens);
+            if (reason == TAKEN && w->against && (*copy = decontam_find(w->against, record, &desk->room)))
+                reason = CONTAMINATED;
         }
     }
     json_decref(record);
@@ -88,17 +104,18 @@ static enum reason judge(const struct work *w, enum import_set set, json_t *raw,
 }
 
 /* The first pass. */
-static void look_at(const struct work *w, const struct record *from, struct document *d, struct found *f)
+static void look_at(const struct work *w, const struct record *from, struct desk *desk, struct found *f)
 {
     struct err e = {""};
     enum import_set set;
-    json_t *raw = records_parse(w->records, from, &set, &e);
-    f->reason = raw ? judge(w, set, raw, d, f, &e) : BAD_RECORD;
-    if (f->reason == BAD_RECORD) {
+    json_t *raw = records_parse(w->records, from, &set, &e), *copy = NULL;
+    f->reason = raw ? judge(w, set, raw, desk, f, &copy, &e) : BAD_RECORD;
+    if (f->reason == BAD_RECORD || f->reason == CONTAMINATED) {
         char *where = records_where(w->records, from);
-        f->text = raw ? xprintf("%s: %s", where, e.msg) : xstrdup(e.msg);
+        f->text = copy ? decontam_line(raw, where, copy) : raw ? xprintf("%s: %s", where, e.msg) : xstrdup(e.msg);
         free(where);
     }
+    json_decref(copy);
     json_decref(raw);
 }
 
@@ -160,13 +177,14 @@ static void work_batch(void *context, void *item)
 {
     const struct work *w = context;
     struct batch *b = item;
-    struct document d = {0};
+    struct desk desk = {0};
     for (int64_t i = 0; i < b->in.n; i++)
         if (!w->second)
-            look_at(w, &b->in.record[i], &d, &b->found[i]);
+            look_at(w, &b->in.record[i], &desk, &b->found[i]);
         else if (drawn(w, b->in.first + i))
             b->found[i].text = line_of(w, &b->in.record[i], b->in.first + i + 1);
-    document_free(&d);
+    document_free(&desk.document);
+    decontam_room_free(&desk.room);
 }
 
 static void remember(struct work *w, int64_t tokens)
@@ -181,6 +199,14 @@ static void remember(struct work *w, int64_t tokens)
     w->place[w->n_passed++] = place_of(w, w->in);
 }
 
+/* The text gets a newline in place of its NUL. */
+static bool write_line(struct file_out *to, char *text, struct err *e)
+{
+    size_t n = strlen(text);
+    text[n] = '\n';
+    return file_out_write(to, text, n + 1, e);
+}
+
 /* False: the record ends the run. */
 static bool note_found(struct work *w, struct found *f)
 {
@@ -193,6 +219,8 @@ static bool note_found(struct work *w, struct found *f)
         if (w->out[BAD_RECORD] <= BAD_TOLD)
             log_line("select: skipped %s%s", f->text, w->out[BAD_RECORD] == BAD_TOLD ? " (further ones are only counted)" : "");
     }
+    if (f->reason == CONTAMINATED && !write_line(w->copies, f->text, &w->err))
+        return false;
     if (f->tokens > UINT32_MAX)
         return err_set(&w->err, "%s: a document of %lld tokens is longer than can be counted; set max_tokens", w->s->name,
                        (long long)f->tokens);
@@ -206,10 +234,10 @@ static bool write_found(struct work *w, const struct found *f, int64_t number)
     if (!f->text)
         return true;
     size_t n = strlen(f->text);
-    f->text[n] = '\n'; /* in place of the NUL */
     lengths_add(&w->lengths, w->tokens[number]);
-    hash_add(w->hash, f->text, n + 1);
-    return file_out_write(w->file, f->text, n + 1, &w->err);
+    hash_add(w->hash, f->text, n);
+    hash_add(w->hash, "\n", 1);
+    return write_line(w->file, f->text, &w->err);
 }
 
 static bool write_batch(void *context, void *item)
@@ -321,14 +349,16 @@ static json_t *describe(struct work *w, const json_t *inputs)
 
 static bool select_both(struct work *w, const char *path, json_t *inputs, struct err *e)
 {
-    bool ok = pass(w, "reading");
+    char *copies = xprintf("%s/%s.contaminated.jsonl", w->m->output, w->s->name);
+    bool ok = (!w->against || file_out_open(&w->copies, copies, false, &w->err)) && pass(w, "reading");
+    free(copies);
     if (ok && w->n_passed == 0)
         ok = err_set(&w->err,
                      "%s: no record is taken: of %lld, %lld are bad, %lld lack the statement, where leaves out %lld, thought %lld, "
-                     "answer %lld, language %lld, the lengths %lld",
+                     "answer %lld, language %lld, the lengths %lld; %lld are contaminated",
                      w->s->name, (long long)w->in, (long long)w->out[BAD_RECORD], (long long)w->out[NO_STATEMENT],
                      (long long)w->out[WRONG_COLUMN], (long long)w->out[NO_THOUGHT], (long long)w->out[NO_ANSWER],
-                     (long long)w->out[OTHER_LANGUAGE], (long long)(w->out[TOO_SHORT] + w->out[TOO_LONG]));
+                     (long long)w->out[OTHER_LANGUAGE], (long long)(w->out[TOO_SHORT] + w->out[TOO_LONG]), (long long)w->out[CONTAMINATED]);
     if (ok) {
         draw(w);
         ok = describe_inputs(w, inputs, &w->err);
@@ -337,6 +367,10 @@ static bool select_both(struct work *w, const char *path, json_t *inputs, struct
     w->records = NULL;
     w->second = true;
     ok = ok && file_out_open(&w->file, path, false, &w->err) && pass(w, "writing");
+    if (ok && w->copies) {
+        ok = file_out_commit(w->copies, &w->err);
+        w->copies = NULL;
+    }
     if (ok) {
         ok = file_out_commit(w->file, &w->err);
         w->file = NULL;
@@ -379,11 +413,12 @@ bool select_check(const struct mixture *m, int64_t source, struct err *e)
     return ok;
 }
 
-bool select_source(const struct mixture *m, int64_t source, const struct tokenizer *tok, bool (*stop)(void), json_t **manifest,
-                   struct err *e)
+bool select_source(const struct mixture *m, int64_t source, const struct tokenizer *tok, const struct decontam *against, bool (*stop)(void),
+                   json_t **manifest, struct err *e)
 {
     const struct mixture_source *s = (const struct mixture_source *)m->sources.at + source;
-    struct work w = {.m = m, .s = s, .source = source, .tok = tok, .stop = stop, .columns = extra_columns(s), .hash = hash_open()};
+    struct work w = {
+        .m = m, .s = s, .source = source, .tok = tok, .against = against, .stop = stop, .columns = extra_columns(s), .hash = hash_open()};
     json_t *inputs = json_array();
     char *path = xprintf("%s/%s.jsonl.zst", m->output, s->name);
     bool ok = statements_open(&w.statements, m, s, e) && select_both(&w, path, inputs, e);
@@ -393,6 +428,7 @@ bool select_source(const struct mixture *m, int64_t source, const struct tokeniz
                  (long long)w.lengths.tokens, w.out[TAKEN] < s->records ? "; fewer pass than are wanted" : "");
     }
     file_out_abort(w.file);
+    file_out_abort(w.copies);
     hash_close(w.hash);
     records_close(w.records);
     statements_close(w.statements);

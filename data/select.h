@@ -15,9 +15,10 @@ extern "C" {
 /* Are the source's files there, with the columns that it needs? */
 bool select_check(const struct mixture *m, int64_t source, struct err *e);
 /* Writes FOLDER/NAME.jsonl.zst, whole or not at all: records of prepare with "id" and "source", and what the source keeps. *manifest: what came
- * in, what went out and why, lengths, digests; the caller json_decref()s. stop: asked now and then; true ends the work with an error. */
-bool select_source(const struct mixture *m, int64_t source, const struct tokenizer *tok, bool (*stop)(void), json_t **manifest,
-                   struct err *e);
+ * in, what went out and why, lengths, digests; the caller json_decref()s. against: copies of its problems are left out and listed in
+ * FOLDER/NAME.contaminated.jsonl; NULL: nothing is looked for. stop: asked now and then; true ends the work with an error. */
+bool select_source(const struct mixture *m, int64_t source, const struct tokenizer *tok, const struct decontam *against, bool (*stop)(void),
+                   json_t **manifest, struct err *e);
 
 #ifdef __cplusplus
 }

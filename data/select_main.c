@@ -27,7 +27,7 @@ static bool stopped(void)
     return interrupted != 0;
 }
 
-static json_t *manifest_of(const struct mixture *m, const struct tokenizer *tok, json_t *sources)
+static json_t *manifest_of(const struct mixture *m, const struct tokenizer *tok, const struct decontam *against, json_t *sources)
 {
     json_t *settings = conf_to_json(m, mixture_table);
     json_object_del(settings, "output"); /* what does not change the files is not told of them */
@@ -35,6 +35,8 @@ static json_t *manifest_of(const struct mixture *m, const struct tokenizer *tok,
     json_t *v = json_pack("{s:s, s:s, s:O, s:o}", "tokenizer", tokenizer_digest(tok), "template", chat_template_names[m->chat], "sources",
                           sources, "settings", settings);
     must(v);
+    if (against)
+        json_object_set_new(v, "against", decontam_sets(against));
     return v;
 }
 
@@ -42,6 +44,7 @@ static json_t *manifest_of(const struct mixture *m, const struct tokenizer *tok,
 static bool run(const struct mixture *m, struct err *e)
 {
     struct tokenizer *tok;
+    struct decontam *against = NULL;
     if (!tokenizer_open(&tok, m->tokenizer, e))
         return false;
     char *path = xprintf("%s/manifest.json", m->output);
@@ -49,20 +52,21 @@ static bool run(const struct mixture *m, struct err *e)
     bool ok = true;
     for (int64_t i = 0; ok && i < m->sources.n; i++) /* the last one's too, before hours are spent on the first */
         ok = select_check(m, i, e);
-    ok = ok && file_mkdirs(m->output, e);
+    ok = ok && (m->decontaminate.against.n == 0 || decontam_open(&against, &m->decontaminate, e)) && file_mkdirs(m->output, e);
     if (ok)
         unlink(path);
     for (int64_t i = 0; ok && i < m->sources.n; i++) {
         json_t *one;
-        if ((ok = select_source(m, i, tok, stopped, &one, e)))
+        if ((ok = select_source(m, i, tok, against, stopped, &one, e)))
             json_array_append_new(sources, one);
     }
     if (ok) {
-        json_t *manifest = manifest_of(m, tok, sources);
+        json_t *manifest = manifest_of(m, tok, against, sources);
         ok = json_write_path(path, manifest, e);
         json_decref(manifest);
     }
     json_decref(sources);
+    decontam_close(against);
     tokenizer_close(tok);
     free(path);
     return ok;

@@ -122,11 +122,12 @@ static void make_key(const struct asks *a, struct ask *q)
     const char *who = m->folder ? m->digest : m->model ? m->model : m->url;
     json_t *v = json_pack("{s:s, s:s, s:b, s:i, s:s, s:s?, s:I}", "kind", kind_names[a->kind], "who", who, "folder", m->folder != NULL,
                           "api", m->api, "prompt", q->prompt, "more", q->more, "sample", (json_int_t)q->sample);
-    if (v && a->kind == ASK_TEXT)
+    must(v);
+    if (a->kind == ASK_TEXT)
         json_object_update_new(v,
                                json_pack("{s:f, s:f, s:I, s:s?, s:I}", "temperature", a->sampling.temperature, "top_p", a->sampling.top_p,
                                          "max", (json_int_t)a->sampling.max_new_tokens, "stop", a->stop, "seed", (json_int_t)a->seed));
-    char *text = v ? json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *text = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
     must(text);
     hash_xxh3(text, strlen(text), q->key);
     free(text);

@@ -169,7 +169,7 @@ static bool may_pass(long status)
 static json_t *try_once(struct office *o, struct http *h, const struct ask *q, const char *body, char *why, size_t size, bool *fatal,
                         double *wait)
 {
-    struct http_reply r;
+    struct http_reply r = {.status = 0};
     http_post(h, o->url, body, o->a->model->timeout_s, &o->stop, &r);
     json_t *v = r.status == 200 ? read_reply(o->a, q, r.body, r.n) : NULL;
     if (!v && r.status == 0)

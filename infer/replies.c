@@ -137,7 +137,8 @@ bool replies_put(struct replies *r, const char key[HASH_XXH3_HEX], json_t *reply
     if (replies_has(r, key))
         return true;
     json_t *v = json_pack("{s:s, s:O}", "key", key, "reply", reply);
-    char *text = v ? json_dumps(v, JSON_COMPACT | json_exact(v)) : NULL;
+    must(v);
+    char *text = json_dumps(v, JSON_COMPACT | json_exact(v));
     must(text);
     size_t n = strlen(text), done = 0;
     text[n] = '\n'; /* in place of the NUL */

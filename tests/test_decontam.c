@@ -379,6 +379,39 @@ static void the_program(void)
     ran_free(&r);
 }
 
+/* A mixture may ask for it. */
+static void in_a_mixture(void)
+{
+    put("eval.jsonl", "{\"id\":\"e1\",\"problem\":\"one red fox and two blue hens ran over the old green hill at night\"}\n");
+    put("set.jsonl",
+        "{\"id\":\"a\",\"prompt\":\"q\",\"completion\":\"a\"}\n"
+        "{\"id\":\"b\",\"prompt\":\"one red fox and nine blue hens ran over the old green hill at night\",\"completion\":\"a\"}\n");
+    put("mix.json",
+        "{\"tokenizer\":\"byte\",\"sources\":[{\"name\":\"s\",\"path\":\"set.jsonl\"}],\"decontaminate\":{\"against\":[\"eval.jsonl\"]}}");
+    struct ran r = run_program(dir, "select mix.json --output mix");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    struct err e;
+    char *path = path_of("mix/s.contaminated.jsonl");
+    json_t *gone = json_load_lines(path, &e);
+    check_int(json_array_size(gone), 1);
+    const json_t *one = json_array_get(gone, 0);
+    check_str(json_string_value(json_object_get(one, "id")), "b");
+    check_str(json_string_value(json_object_get(one, "where")), "set.jsonl:2");
+    check_str(json_string_value(json_object_get(one, "how")), "near");
+    check(json_number_value(json_object_get(one, "similarity")) == 1);
+    json_decref(gone);
+    free(path);
+    path = path_of("mix/manifest.json");
+    json_t *manifest = json_load_path(path, false, NULL, &e);
+    const json_t *source = json_array_get(json_object_get(manifest, "sources"), 0);
+    check_int(json_integer_value(json_object_get(json_object_get(source, "left_out"), "contaminated")), 1);
+    check_int(json_integer_value(json_object_get(source, "records_out")), 1);
+    check_int(json_integer_value(json_object_get(json_array_get(json_object_get(manifest, "against"), 0), "problems")), 1);
+    json_decref(manifest);
+    free(path);
+}
+
 /* Ten times the records in the same memory. */
 static void constant_memory(void)
 {
@@ -499,6 +532,7 @@ static const struct test tests[] = {
     {"planted copies", planted_copies},
     {"what counts", what_counts},
     {"the program", the_program},
+    {"in a mixture", in_a_mixture},
     {"constant memory", constant_memory},
     {"real problems", real_problems},
     {"false alarms", false_alarms},
