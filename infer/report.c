@@ -2,6 +2,7 @@
 #include "core/cli.h"
 #include "core/hash.h"
 #include "core/html.h"
+#include "infer/curves.h"
 #include "infer/record.h"
 #include <math.h>
 #include <stdlib.h>
@@ -36,49 +37,9 @@ static const struct conf_field table[] = {
 
 /* ---- curves ---- */
 
-enum { MAX_PHASES = 64 };
-enum value { STEP, TOKENS, LOSS, GRAD_NORM, LR, SPEED, VALUES };
-static const char *const value_keys[VALUES] = {"step", "tokens", "loss", "grad_norm", "lr", "tokens_per_s"};
-
-struct phase {
-    char *name;
-    double *v[VALUES]; /* one array a key; a value that a line lacks, or null, is NAN */
-    int64_t n;
-};
-struct run {
-    struct phase phase[MAX_PHASES];
-    int n;
-};
-
-static bool read_step(void *ctx, json_t *record, int64_t line, struct err *e)
+static void curve(struct html *h, const struct curves *r, enum curve_value y, struct html_chart c)
 {
-    struct run *r = ctx;
-    (void)line;
-    const char *name;
-    if (!json_object_get(record, "loss"))
-        return true; /* an event, not a step */
-    if (!json_get_str(record, "phase", &name, e))
-        return false;
-    struct phase *p = r->n ? &r->phase[r->n - 1] : NULL;
-    if (!p || strcmp(p->name, name) != 0) {
-        if (r->n == MAX_PHASES)
-            return err_set(e, "more than %d phases", MAX_PHASES);
-        p = &r->phase[r->n++];
-        p->name = xstrdup(name);
-    }
-    for (int i = 0; i < VALUES; i++) {
-        if ((p->n & (p->n - 1)) == 0)
-            p->v[i] = xrealloc(p->v[i], (size_t)(p->n ? 2 * p->n : 1) * sizeof(double));
-        json_t *v = json_object_get(record, value_keys[i]);
-        p->v[i][p->n] = json_is_number(v) ? json_number_value(v) : NAN;
-    }
-    p->n++;
-    return true;
-}
-
-static void curve(struct html *h, const struct run *r, enum value y, struct html_chart c)
-{
-    struct html_line line[MAX_PHASES];
+    struct html_line line[CURVES_MOST_PHASES];
     for (int i = 0; i < r->n; i++) {
         const struct phase *p = &r->phase[i];
         line[i] = (struct html_line){p->name, p->v[TOKENS], p->v[y], p->n, i % 6};
@@ -89,36 +50,27 @@ static void curve(struct html *h, const struct run *r, enum value y, struct html
     html_chart(h, &c);
 }
 
-static void phase_table(struct html *h, const struct run *r)
+static void phase_table(struct html *h, const struct curves *r)
 {
     static const char *const headings[] = {"phase", "steps", "tokens", "loss, first", "loss, last tenth", "tokens/s, median", NULL};
     html_table_begin(h, headings);
     double before = 0;
     for (int i = 0; i < r->n; i++) {
         const struct phase *p = &r->phase[i];
-        int64_t from = p->n - (p->n + 9) / 10;
-        double sum = 0, last = p->v[TOKENS][p->n - 1];
-        for (int64_t j = from; j < p->n; j++)
-            sum += p->v[LOSS][j];
+        double last = p->v[TOKENS][p->n - 1];
         html_row(h);
         html_cell(h, NULL, "%s", p->name);
         html_cell(h, "num", "%lld", (long long)p->n);
         html_cell(h, "num", "%.0f", last - before);
         html_cell(h, "num", "%.3f", p->v[LOSS][0]);
-        html_cell(h, "num", "%.3f", sum / (double)(p->n - from));
-        html_cell(h, "num", "%.0f", p->v[SPEED][p->n / 2]);
+        html_cell(h, "num", "%.3f", curves_last_loss(p));
+        html_cell(h, "num", "%.0f", curves_median(p, SPEED));
         before = last;
     }
     html_table_end(h);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void curves(struct html *h, const struct run *r)
+static void training_section(struct html *h, const struct curves *r)
 {
     html_element(h, "h2", NULL, "Training");
     int64_t longest = 0;
@@ -131,18 +83,7 @@ static void curves(struct html *h, const struct run *r)
     curve(h, r, GRAD_NORM, (struct html_chart){.title = "Gradient norm, before clipping", .log_y = true, .small = true, .smooth = smooth});
     curve(h, r, SPEED, (struct html_chart){.title = "Throughput, tokens/s", .zero = true, .small = true, .smooth = smooth});
     fputs("</div>\n", h->f);
-    for (int i = 0; i < r->n; i++) /* the table wants the median; nothing after it needs the order */
-        qsort(r->phase[i].v[SPEED], (size_t)r->phase[i].n, sizeof(double), by_value);
     phase_table(h, r);
-}
-
-static void run_free(struct run *r)
-{
-    for (int i = 0; i < r->n; i++) {
-        free(r->phase[i].name);
-        for (int j = 0; j < VALUES; j++)
-            free(r->phase[i].v[j]);
-    }
 }
 
 /* ---- scores ---- */
@@ -187,7 +128,8 @@ static void accuracy_section(struct html *h, const json_t *scores)
     }
     html_element(h, "h2", NULL, "Accuracy on held-out problems");
     html_bars(h, "Accuracy with 95% intervals", "always giving the most frequent answer", bar, (int)n);
-    static const char *const headings[] = {"", "right", "95% interval", "most frequent answer", "problems", "cut off", "no answer", NULL};
+    static const char *const headings[] = {
+        "", "right", "95%, problems like these", "95%, these problems", "most frequent answer", "problems", "cut off", "no answer", NULL};
     html_table_begin(h, headings);
     json_array_foreach(scores, i, item)
     {
@@ -196,6 +138,13 @@ static void accuracy_section(struct html *h, const json_t *scores)
         html_cell(h, NULL, "%s", bar[i].name);
         html_cell(h, "num", "%.1f%%", 100 * bar[i].value);
         html_cell(h, "num", "%.1f - %.1f%%", 100 * bar[i].low, 100 * bar[i].high);
+        const json_t *these =
+            json_object_get(json_object_get(json_object_get(json_object_get(item, "score"), "metrics"), "accuracy"), "these_problems");
+        if (these)
+            html_cell(h, "num", "%.1f - %.1f%%%s", 100 * number_at(these, "low", 0), 100 * number_at(these, "high", 1),
+                      json_object_get(these, "bound") ? " at most" : "");
+        else
+            html_cell(h, NULL, "%s", "");
         if (bar[i].mark >= 0)
             html_cell(h, "num", "%.1f%%", 100 * bar[i].mark);
         else
@@ -304,20 +253,18 @@ static bool answers_section(struct html *h, const char *path, const json_t *scor
 
 static bool build(struct html *h, const struct settings *s, json_t *scores, json_t *prompts, struct err *e)
 {
-    struct run r = {0};
-    bool ok = !s->metrics || json_each_line(s->metrics, read_step, &r, e);
-    if (ok && s->metrics && r.n == 0)
-        ok = err_set(e, "%s: holds no step", s->metrics);
+    struct curves r = {0};
+    bool ok = !s->metrics || curves_read(&r, s->metrics, e);
     ok = ok && read_scores(scores, &s->score, e);
     for (int64_t i = 0; ok && i < s->prompts.n; i++)
         ok = json_each_line(s->prompts.at[i], keep_record, prompts, e);
     if (ok && json_array_size(scores))
         accuracy_section(h, scores);
     if (ok && r.n)
-        curves(h, &r);
+        training_section(h, &r);
     for (int64_t i = 0; ok && i < s->answers.n; i++)
         ok = answers_section(h, s->answers.at[i], scores, prompts, s->samples, e);
-    run_free(&r);
+    curves_free(&r);
     return ok;
 }
 
