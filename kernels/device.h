@@ -31,7 +31,7 @@ void *dev_alloc(size_t bytes); /* zeroed; dies when there is no more (callers co
 void dev_free(void *p);
 /* Calls of dev_alloc so far: a test asserts that a step makes none. */
 int64_t dev_alloc_count(void);
-/* Host memory the device copies from without staging (pinned on a GPU). */
+/* Host memory the device copies from and to without staging (pinned on a GPU); zeroed, so all of it is taken. */
 void *dev_host_alloc(size_t bytes);
 void dev_host_free(void *p);
 /* Bytes of host memory that all processes of this host can still take; *same: it is the device's memory too. */

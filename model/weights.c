@@ -209,11 +209,10 @@ static struct st_spec *specs(const struct param_table *t, int32_t begin, int32_t
     return spec;
 }
 
-char *weights_head(const struct param_table *t, enum dtype file_type, size_t *bytes)
+char *weights_head(const struct param_table *t, enum dtype file_type, size_t *bytes, int64_t *data)
 {
-    int64_t data;
     struct st_spec *spec = specs(t, 0, t->n, file_type);
-    char *head = st_head(spec, t->n, bytes, &data);
+    char *head = st_head(spec, t->n, bytes, data);
     free(spec);
     return head;
 }

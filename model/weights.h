@@ -21,8 +21,8 @@ weights_read weights_read_tensors; /* from: a struct tensors that holds them */
  * path's ending. */
 bool weights_save_file(const struct param_table *t, weights_read *read, void *from, enum dtype file_type, const char *path, bool compress,
                        struct err *e);
-/* What such a file begins with; then the values follow in the table's order, without gaps. The caller frees. */
-char *weights_head(const struct param_table *t, enum dtype file_type, size_t *bytes);
+/* What such a file begins with, *bytes long; then the values follow in the table's order, without gaps, *data bytes. The caller frees. */
+char *weights_head(const struct param_table *t, enum dtype file_type, size_t *bytes, int64_t *data);
 /* model.safetensors in dir, or shards of at most max_shard bytes (0: one file) with model.safetensors.index.json. */
 bool weights_save(const struct param_table *t, weights_read *read, void *from, const char *dir, enum dtype file_type, int64_t max_shard,
                   struct err *e);

@@ -183,6 +183,38 @@ static void test_resume_rules(void)
     free(config);
 }
 
+/* A manifest as older versions wrote it: the digest of every file as a whole. */
+static void test_older(void)
+{
+    static const char zeros[] = "00000000000000000000000000000000";
+    char *config = copy_base("older", 12), *dir = xstrdup(run_path("older/step_000012")), *path = xprintf("%s/manifest.json", dir);
+    struct err e = {""};
+    json_t *o = json_load_path(path, false, NULL, &e), *files = json_object_get(o, "files");
+    char hex[HASH_XXH3_HEX];
+    for (size_t i = 0; i < json_array_size(files); i++) {
+        json_t *line = json_array_get(files, i);
+        char *file = xprintf("%s/%s", dir, json_string_value(json_object_get(line, "name")));
+        check(hash_xxh3_file(file, hex, &e));
+        json_object_del(line, "xxh3_128_sum");
+        json_object_set_new(line, "xxh3_128", json_string(hex));
+        free(file);
+    }
+    json_object_set_new(o, "manifest_xxh3_128", json_string(zeros));
+    char *text = json_dumps(o, JSON_INDENT(2));
+    hash_xxh3(text, strlen(text), hex);
+    memcpy(strstr(text, zeros), hex, strlen(hex));
+    run_write_text(path, text);
+    check_msg(checkpoint_verify(dir, &e), "%s", e.msg);
+    flip(run_path("older/step_000012/exp_avg.safetensors"), 5000);
+    check(!checkpoint_verify(dir, &e));
+    check_has(e.msg, "exp_avg.safetensors: XXH3 is ");
+    free(text);
+    json_decref(o);
+    free(path);
+    free(dir);
+    free(config);
+}
+
 /* Compressed moments: smaller or not, they come back the same. */
 static void test_compressed(void)
 {
@@ -225,6 +257,7 @@ static const struct test tests[] = {{"which are kept", test_kept},
                                     {"any byte changed", test_damage},
                                     {"going on behind a damaged one", test_damaged_newest},
                                     {"when a run may go on", test_resume_rules},
+                                    {"digests of whole files", test_older},
                                     {"compressed moments", test_compressed},
                                     {"a full disk", test_full_disk}};
 TEST_MAIN("test_checkpoint", tests)

@@ -293,6 +293,41 @@ static void hashes_known_answers(void)
     check_has(e.msg, "No such file or directory");
 }
 
+/* A sum does not depend on who adds what when; it does on every bit, and on which piece stands where. */
+static void hash_sums(void)
+{
+    enum { PIECES = 200, SIZE = 512 };
+    static unsigned char file[PIECES * SIZE];
+    char want[HASH_XXH3_HEX], hex[HASH_XXH3_HEX];
+    for (size_t i = 0; i < sizeof file; i++)
+        file[i] = (unsigned char)rng_below(1, 2, i, 256);
+    for (int change = -1; change < 3; change++) {
+        struct hash_sum part[3] = {{0, 0}};
+        if (change == 0)
+            file[777] ^= 16;
+        for (int k = 0; k < PIECES; k++) {
+            int piece = (int)rng_permute(change < 0 ? 0 : 5, 0, PIECES, (uint64_t)k), place = piece;
+            if (change == 1 && piece < 2) /* the first two change places */
+                place = 1 - piece;
+            if (change != 2 || piece != 17) /* one is left out */
+                hash_sum_add(&part[k % 3], (uint64_t)(place * SIZE), file + (size_t)piece * SIZE, SIZE);
+        }
+        hash_sum_join(&part[2], part[0]);
+        hash_sum_join(&part[2], part[1]);
+        hash_sum_hex(part[2], change < 0 ? want : hex);
+        check(change < 0 || strcmp(hex, want));
+        if (change == 0)
+            file[777] ^= 16;
+    }
+    struct hash_sum all = {0, 0}, carry = {UINT64_MAX, 1};
+    for (int k = 0; k < PIECES; k++)
+        hash_sum_add(&all, (uint64_t)(k * SIZE), file + (size_t)k * SIZE, SIZE);
+    hash_sum_hex(all, hex);
+    check_str(hex, want);
+    hash_sum_join(&carry, (struct hash_sum){1, 1});
+    check(carry.low == 0 && carry.high == 3);
+}
+
 static void json_error(const char *text, const char *want)
 {
     struct err e = {""};
@@ -471,6 +506,7 @@ static const struct test tests[] = {
     {"a permutation is a bijection", permutation_is_a_bijection},
     {"a permutation is even-handed", permutation_is_even_handed},
     {"hashes: known answers", hashes_known_answers},
+    {"sums of digests", hash_sums},
     {"JSON errors say where", json_errors_say_where},
     {"JSON with Infinity", json_infinity},
     {"JSON: line and column of a key", json_locates_keys},

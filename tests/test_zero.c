@@ -231,6 +231,7 @@ static void test_plan_elsewhere(void)
     check_msg(fabs(planned(text, "reduce-scatter of 8 passes ") / (2 * n / 8 * 7 * 8) - 1) < 0.01, "%s", text);
     check_msg(fabs(planned(text, "weights, all-gather ") / (2 * n / 8 * 7) - 1) < 0.01, "%s", text);
     check_msg(planned(text, "two moments (f32) ") == 12 * n, "%s", text);
+    check_msg(fabs(planned(text, "copy of what is being saved ") / (12 * n / 8) - 1) < 0.01, "%s", text);
     check(!file_exists(run_path("elsewhere")));
     free(text);
     free(config);

@@ -51,7 +51,6 @@ struct saver *saver_open(const char *run_dir, int64_t keep, const struct checkpo
     if (bytes > 0) {
         must(bytes == saver_bytes(t, own, parts->compress));
         s->block = dev_host_alloc((size_t)bytes);
-        memset(s->block, 0, (size_t)bytes); /* taken now, not in the middle of the run */
         for (int i = 0; i < s->sets; i++)
             s->copy[i] = (struct tensors){t, F32, s->block + i * set_bytes(t, own), own};
     }

@@ -45,11 +45,15 @@ static void sum_values(struct hash_sum *sum, int64_t at, const void *values, int
 bool tensor_file_create(const char *path, const struct param_table *t, struct hash_sum *sum, struct err *e)
 {
     size_t n;
+    int64_t data;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_set(e, "cannot create %s: %s", path, strerror(errno));
-    char *head = weights_head(t, F32, &n);
+    char *head = weights_head(t, F32, &n, &data);
     bool ok = write_at(fd, path, head, n, 0, e);
+    /* Its whole length from the start: past the end a network file system's clients may write zeros around what they write. */
+    if (ok && ftruncate(fd, (off_t)n + data) != 0)
+        ok = err_set(e, "cannot write %s: no %lld bytes: %s", path, (long long)n + (long long)data, strerror(errno));
     if (close(fd) != 0 && ok) /* synced by the same rank's tensor_file_write() */
         ok = err_set(e, "cannot close %s: %s", path, strerror(errno));
     hash_sum_add(sum, 0, head, n);
@@ -60,7 +64,8 @@ bool tensor_file_create(const char *path, const struct param_table *t, struct ha
 bool tensor_file_write(const char *path, struct tensors t, bool host, struct hash_sum *sum, struct err *e)
 {
     size_t head;
-    free(weights_head(t.table, F32, &head));
+    int64_t data;
+    free(weights_head(t.table, F32, &head, &data));
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return err_set(e, "cannot open %s: %s; do all ranks see the same run_dir?", path, strerror(errno));
@@ -103,7 +108,7 @@ bool tensor_file_digest(const char *path, char hex[HASH_XXH3_HEX], struct err *e
              err_set(e, "%s: tensor \"%s\" is %s, expected F32: damaged; use another checkpoint", path, t->name, t->dtype);
         if (!ok)
             break;
-#pragma omp parallel for schedule(dynamic) /* sums of integers: the same in any order */
+#pragma omp parallel for schedule(dynamic) if (t->n > WRITTEN_AT_ONCE) /* sums of integers: the same in any order */
         for (int64_t i = 0; i < t->n; i += WRITTEN_AT_ONCE) {
             int64_t values = t->n - i < WRITTEN_AT_ONCE ? t->n - i : WRITTEN_AT_ONCE;
             struct hash_sum part = {0};

@@ -6,7 +6,7 @@
 #include "core/hash.h"
 #include "model/params.h"
 
-/* By one rank, before the others write: an empty file with its head, which counts in *sum. */
+/* By one rank, before the others write: the file at its full length, with its head, which counts in *sum. */
 bool tensor_file_create(const char *path, const struct param_table *t, struct hash_sum *sum, struct err *e);
 /* Writes what t (of type F32) holds, syncs it to the disk, and adds it to *sum. host: t lies in host memory, and any thread may call. */
 bool tensor_file_write(const char *path, struct tensors t, bool host, struct hash_sum *sum, struct err *e);

@@ -130,6 +130,7 @@ void *dev_host_alloc(size_t bytes)
     void *p = aligned_alloc(ALIGN, size ? size : ALIGN);
     if (!p)
         die("no memory for %zu bytes", bytes);
+    memset(p, 0, bytes);
     return p;
 }
 void dev_host_free(void *p)
