@@ -67,8 +67,8 @@ static struct ratio solve_handshakes(struct text *w, const int64_t *p)
 }
 static struct ratio solve_even_subsets(struct text *w, const int64_t *p)
 {
-    put(w, "half of all subsets: 2^%ld = %ld\n", p[0] - 1, math_power(2, p[0] - 1));
-    return math_whole(math_power(2, p[0] - 1));
+    put(w, "half of all subsets: 2^%ld = %ld\n", p[0] - 1, math_raised(2, p[0] - 1));
+    return math_whole(math_raised(2, p[0] - 1));
 }
 
 /* ---- probability ---- */
@@ -99,13 +99,13 @@ static bool adjust_heads(struct draw *r, int64_t *p, bool given)
 }
 static struct ratio solve_heads(struct text *w, const int64_t *p)
 {
-    int64_t ways = math_choose(p[0], p[1]), all = math_power(2, p[0]);
+    int64_t ways = math_choose(p[0], p[1]), all = math_raised(2, p[0]);
     put(w, "%ld choose %ld = %ld\n2^%ld = %ld\n", p[0], p[1], ways, p[0], all);
     return math_ratio(ways, all);
 }
 static struct ratio solve_some_one(struct text *w, const int64_t *p)
 {
-    int64_t none = math_power(p[1] - 1, p[0]), all = math_power(p[1], p[0]);
+    int64_t none = math_raised(p[1] - 1, p[0]), all = math_raised(p[1], p[0]);
     put(w, "none: %ld^%ld/%ld^%ld = %ld/%ld\n%ld-%ld = %ld\n", p[1] - 1, p[0], p[1], p[0], none, all, all, none, all - none);
     return math_ratio(all - none, all);
 }

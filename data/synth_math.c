@@ -62,7 +62,7 @@ int64_t math_choose(int64_t n, int64_t k)
     return v;
 }
 
-int64_t math_power(int64_t a, int64_t n)
+int64_t math_raised(int64_t a, int64_t n)
 {
     int64_t v = 1;
     for (int64_t i = 0; i < n; i++)

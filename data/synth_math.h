@@ -63,7 +63,7 @@ int math_factor(int64_t n, int64_t *prime, int *exponent);
 /* Writes "360 = 2^3*3^2*5" and a newline, and does the same. */
 int math_put_factors(struct text *lines, int64_t n, int64_t *prime, int *exponent);
 int64_t math_choose(int64_t n, int64_t k);
-int64_t math_power(int64_t a, int64_t n);
+int64_t math_raised(int64_t a, int64_t n);
 
 #ifdef __cplusplus
 }

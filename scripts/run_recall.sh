@@ -30,7 +30,7 @@ scores=()
 ask() { # NAME LABEL OPTIONS...: held-out questions
     local at=$run/$1
     "$bin/synth" --domain recall --kind eval --seed 9 --output "$at.jsonl" "${@:3}"
-    "$bin/generate" --model "$model" --input "$at.jsonl" --output "$at.answers.jsonl" --temperature 0 --max-new-tokens 8 --batch 32
+    "$bin/generate" --model "$model" --input "$at.jsonl" --output "$at.answers.jsonl" --temperature 0 --max-new-tokens 8 --stop $'\n' --batch 32
     "$bin/score" --task recall --truth "$at.jsonl" --answers "$at.answers.jsonl" --output "$at.score.json" --html "$at.html"
     scores+=(--score "$2=$at.score.json")
 }
