@@ -1,0 +1,728 @@
+/* tests/test_promptcot.c - the synthesis pipeline: its wording, how concepts are drawn, what is kept of replies, embeddings against the double-precision
+ * model; with a server that fails in every way, and killed again and again. */
+#include "core/log.h"
+#include "core/rng.h"
+#include "data/tokfile.h"
+#include "data/tokenizer.h"
+#include "infer/engine.h"
+#include "infer/promptcot.h"
+#include "infer/promptcot_text.h"
+#include "tests/model_files.h"
+#include "tests/program.h"
+#include "tests/ref_model.h"
+#include "tests/ref_util.h"
+#include "tests/test.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+
+static char dir[] = "/tmp/test_promptcot.XXXXXX";
+static char *here; /* the project's folder */
+
+static char *path_of(const char *name)
+{
+    return xprintf("%s/%s", dir, name);
+}
+
+static char *read_all(const char *name)
+{
+    struct err e;
+    char *path = path_of(name), *text = file_exists(path) ? file_read(path, (size_t)1 << 28, NULL, &e) : NULL;
+    free(path);
+    return text;
+}
+
+static void put(const char *name, const char *text)
+{
+    char *path = path_of(name);
+    struct err e;
+    struct file_out *o;
+    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, text, strlen(text), &e) && file_out_commit(o, &e), "%s", e.msg);
+    free(path);
+}
+
+static json_t *load_lines(const char *name)
+{
+    struct err e;
+    char *path = path_of(name);
+    json_t *v = json_load_lines(path, &e);
+    check_msg(v, "%s", e.msg);
+    free(path);
+    return v;
+}
+
+/* ------------------------------------------------------------------- wording */
+
+static void wording(void)
+{
+    json_t *concepts = json_pack("[s, s]", "Prime factorization", "Vieta's formulas");
+    char *prompt = text_prompt(concepts, "AIME");
+    check_str(
+        prompt,
+        "Given foundational concepts and difficulty level, identify connections and develop a question that integrates these concepts "
+        "with appropriate complexity.\n\nFoundational Concepts:\n1. Prime factorization\n2. Vieta's formulas\n\nDifficulty Level: AIME");
+    char *completion = text_completion("R", "P"), *asked = text_ask_problem(prompt, "R", false),
+         *whole = xprintf("%s\n\n%s", prompt, completion);
+    check(strncmp(whole, asked, strlen(asked)) == 0); /* the request is where the record breaks off */
+    check_str(whole + strlen(asked), "P\n<!-- END PROBLEM -->");
+    free(asked);
+    asked = text_ask_rationale(prompt, false);
+    check(strncmp(whole, asked, strlen(asked)) == 0);
+    check_str(whole + strlen(asked), "R\n<!-- END RATIONALE -->\n\n<!-- BEGIN PROBLEM -->\nP\n<!-- END PROBLEM -->");
+    char *r = text_rationale(completion, false), *p = text_problem(completion, false);
+    check_str(r, "R");
+    check_str(p, "P");
+    free(r);
+    free(p);
+    r = text_rationale(" some text \n", true); /* it stopped at the mark */
+    check_str(r, "some text");
+    free(r);
+    check(!text_rationale("some text", false) && !text_rationale(" \n", true) &&
+          !text_problem("<!-- BEGIN PROBLEM --> \n<!-- END PROBLEM -->", false));
+    r = text_rationale("I will use <!-- BEGIN RATIONALE --> now.\n<!-- BEGIN RATIONALE -->\nyes\n<!-- END RATIONALE -->", false);
+    check_str(r, "yes");
+    free(r);
+    char *judge = text_ask_judge(concepts, "AIME", "R", "P");
+    check(strstr(judge, completion) && strstr(judge, "2. Vieta's formulas") && strstr(judge, "Difficulty level: AIME"));
+    static const struct {
+        const char *reply, *verdict;
+    } cases[] = {
+        {"Final Judgement: perfect", "perfect"},
+        {"blah\n\n**Final Judgement:** Perfect.", "perfect"},
+        {"final judgement: [acceptable]", "acceptable"},
+        {"Final Judgement: perfect\nNo: Final Judgement: bad", "bad"},
+        {"Final Judgement: perfectly fine", "none"},
+        {"Final Judgement: ", "none"},
+        {"perfect", "none"},
+        {"", "none"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_str(text_verdict(cases[i].reply), cases[i].verdict);
+    free(judge);
+    free(asked);
+    free(whole);
+    free(completion);
+    free(prompt);
+    json_decref(concepts);
+}
+
+/* ------------------------------------------------------------------- drawing concepts */
+
+static void drawing(void)
+{
+    enum { N = 20, WIDTH = 6, DRAWS = 4000 };
+    double v[N * WIDTH];
+    struct likeness l;
+    for (int i = 0; i < N; i++) /* two camps around opposite directions, far from the origin */
+        for (int k = 0; k < WIDTH; k++)
+            v[i * WIDTH + k] = 50 + (i < N / 2 ? 1 : -1) * (k + 1) + 0.3 * rng_normal(1, 2, (uint64_t)(i * WIDTH + k));
+    likeness_of(&l, v, N, WIDTH);
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) {
+            float c = l.cosine[i * N + j];
+            check(i == j ? fabsf(c - 1) < 1e-6f : (i < N / 2) == (j < N / 2) ? c > 0.8f : c < -0.8f);
+            check(c == l.cosine[j * N + i]);
+        }
+    int64_t a[5], b[5], first[N] = {0}, mixed[2] = {0};
+    for (uint64_t d = 0; d < DRAWS; d++)
+        for (int wide = 0; wide < 2; wide++) {
+            double mean = likeness_draw(&l, 7, d, wide ? 1000 : 0.1, 5, a), pairs = 0;
+            bool mix = false;
+            for (int i = 0; i < 5; i++)
+                for (int j = 0; j < i; j++) {
+                    check(a[i] != a[j] && a[i] >= 0 && a[i] < N);
+                    mix = mix || (a[i] < N / 2) != (a[j] < N / 2);
+                    pairs += (double)l.cosine[a[i] * N + a[j]];
+                }
+            check(fabs(mean - pairs / 10) < 1e-9);
+            mixed[wide] += mix;
+            first[a[0]] += !wide;
+        }
+    check_msg(mixed[0] == 0, "%lld of %d close draws mix the camps", (long long)mixed[0], DRAWS);
+    /* Evenly drawn, 2 C(10,5) / C(20,5) = 3.25% stay in one camp. */
+    check_msg(fabs((double)mixed[1] / DRAWS - 0.9675) < 0.012, "%lld of %d wide draws mix the camps", (long long)mixed[1], DRAWS);
+    for (int i = 0; i < N; i++)
+        check_msg(fabs((double)first[i] - DRAWS / N) < 5 * sqrt(DRAWS / N), "concept %d is first %lld times", i, (long long)first[i]);
+    likeness_draw(&l, 7, 3, 0.1, 5, a);
+    likeness_draw(&l, 7, 3, 0.1, 5, b);
+    check(memcmp(a, b, sizeof a) == 0);
+    likeness_draw(&l, 8, 3, 0.1, 5, b);
+    check(memcmp(a, b, sizeof a) != 0);
+    free(l.cosine);
+}
+
+static void the_library(void)
+{
+    struct err e;
+    json_t *all = json_load_lines("configs/concepts.jsonl", &e), *v, *seen = json_object();
+    size_t i, math = 0, code = 0, levels[6] = {0};
+    json_array_foreach(all, i, v)
+    {
+        const char *name, *domain, *area;
+        int64_t level;
+        check_msg(json_get_str(v, "concept", &name, &e) && json_get_str(v, "domain", &domain, &e) && json_get_str(v, "area", &area, &e) &&
+                      json_get_int(v, "level", 1, 5, &level, &e),
+                  "line %zu: %s", i + 1, e.msg);
+        check_msg(!json_object_get(seen, name), "%s is there twice", name);
+        json_object_set_new(seen, name, json_true());
+        math += strcmp(domain, "math") == 0;
+        code += strcmp(domain, "code") == 0;
+        levels[level]++;
+    }
+    check_msg(math + code == json_array_size(all) && math + code >= 300 && code >= 100, "%zu and %zu", math, code);
+    for (int k = 1; k <= 5; k++)
+        check(levels[k] >= 20);
+    json_decref(all);
+    json_decref(seen);
+}
+
+/* ------------------------------------------------------------------- replies on disk */
+
+static void replies(void)
+{
+    char a[HASH_XXH3_HEX], b[HASH_XXH3_HEX], *path = path_of("r.jsonl");
+    struct replies *r, *other;
+    struct err e;
+    hash_xxh3("a", 1, a);
+    hash_xxh3("b", 1, b);
+    check_msg(replies_open(&r, path, &e), "%s", e.msg);
+    json_t *one = json_pack("{s:s, s:f}", "text", "x\n\"y\"", "p", 0.1), *two = json_pack("{s:s}", "text", "second");
+    check(replies_put(r, a, one, &e) && replies_put(r, a, two, &e) && !replies_has(r, b)); /* the first stays */
+    check(!replies_open(&other, path, &e));
+    check_has(e.msg, "is in use");
+    check(replies_put(r, b, two, &e));
+    replies_close(r);
+    char *whole = read_all("r.jsonl");
+    size_t n = strlen(whole);
+    for (size_t cut = n; cut-- > 0;) { /* cut off anywhere: whole lines stay */
+        char *text = xprintf("%.*s", (int)cut, whole);
+        put("r.jsonl", text);
+        check(replies_open(&r, path, &e));
+        size_t first = strcspn(whole, "\n") + 1;
+        check(replies_has(r, a) == (cut >= first) && !replies_has(r, b));
+        if (cut >= first) {
+            json_t *got = replies_get(r, a, &e);
+            check(json_equal(got, one));
+            json_decref(got);
+        }
+        check(replies_put(r, a, one, &e) && replies_put(r, b, two, &e));
+        replies_close(r);
+        char *again = read_all("r.jsonl");
+        check_str(again, whole);
+        free(again);
+        free(text);
+        cut -= cut > 40 ? 6 : 0;
+    }
+    free(whole);
+    free(path);
+    json_decref(one);
+    json_decref(two);
+}
+
+/* ------------------------------------------------------------------- embeddings */
+
+/* A folder with the byte tokenizer and the weights of a reference model. */
+static void make_model(const char *name, struct ref_model *m, struct param_table *t, uint64_t stream)
+{
+    struct err e;
+    struct model_config c = small_config(2, false);
+    struct tokenizer *tok;
+    char *path = path_of(name);
+    params_plan(t, &c);
+    ref_model_open(m, &c, t, stream);
+    struct tensors w = {t, F32, dev_alloc((size_t)t->bytes[F32]), NULL};
+    for (int32_t k = 0; k < t->n; k++) {
+        float *host = xmalloc(sizeof *host * (size_t)t->param[k].n);
+        for (int64_t i = 0; i < t->param[k].n; i++)
+            host[i] = (float)m->w[k][i];
+        dev_put(tensors_at(w, &t->param[k]), host, sizeof *host * (size_t)t->param[k].n);
+        free(host);
+    }
+    save_model(path, &c, w);
+    check_msg(tokenizer_open(&tok, "byte", &e) && tokenizer_save(tok, path, &e), "%s", e.msg);
+    tokenizer_close(tok);
+    dev_free(w.base);
+    free(path);
+}
+
+/* The head is linear, so that head * mean of hidden states is the mean of the logits. */
+static void embeddings(void)
+{
+    enum { LONGEST = 130 };
+    struct ref_model m;
+    struct param_table t;
+    struct engine *g;
+    struct err e;
+    make_model("model", &m, &t, 3);
+    char *path = path_of("model");
+    const struct model_config *c = &m.c;
+    struct engine_settings s = {
+        .type = F32, .state_type = F32, .slots = 1, .max_prompt = LONGEST, .sampling = {.top_p = 1, .repetition_penalty = 1}};
+    check_msg(engine_open(&g, c, path, &s, &e), "%s", e.msg);
+    const struct param *head = params_get(&t, P_HEAD, -1);
+    const double *w = m.w[head - t.param];
+    static const int32_t lengths[] = {1, 2, 15, 16, 17, 63, 64, 65, 128, 129, 130};
+    int32_t ids[LONGEST];
+    float *mean = xmalloc(sizeof *mean * (size_t)c->hidden);
+    double *logits = xmalloc(sizeof *logits * (size_t)(LONGEST * c->vocab));
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+        int32_t n = lengths[k];
+        for (int32_t i = 0; i < n; i++)
+            ids[i] = (int32_t)rng_below(4, k, (uint64_t)i, (uint64_t)c->vocab);
+        check(engine_embed(g, ids, n, mean));
+        ref_model_logits(logits, &m, ids, &n, 1);
+        double worst = 0, size = 0;
+        for (int64_t v = 0; v < c->vocab; v++) {
+            double want = 0, got = 0;
+            for (int32_t i = 0; i < n; i++)
+                want += logits[i * c->vocab + v] / n;
+            for (int64_t d = 0; d < c->hidden; d++)
+                got += w[v * c->hidden + d] * (double)mean[d];
+            worst = fmax(worst, fabs(got - want));
+            size = fmax(size, fabs(want));
+        }
+        check_msg(worst < 5e-6 * size, "%d tokens: %g of %g", n, worst, size);
+    }
+    engine_close(g);
+    free(mean);
+    free(logits);
+    free(path);
+    ref_model_close(&m);
+    params_free(&t);
+}
+
+/* ------------------------------------------------------------------- the server */
+
+struct server {
+    pid_t pid;
+    int port;
+};
+
+/* options: as a shell takes them. */
+static bool serve(struct server *s, const char *options)
+{
+    char *port = path_of("port"), *command;
+    unlink(port);
+    command = xprintf("exec python3 '%s/tests/promptcot_server.py' --port 0 --port-file '%s' %s", here, port, options);
+    s->pid = fork();
+    if (s->pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, 1);
+        dup2(null, 2);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 1000 && !file_exists(port); i++)
+        usleep(10000);
+    char *text = read_all("port");
+    s->port = text ? atoi(text) : 0;
+    check_msg(s->port > 0, "the server does not start");
+    free(text);
+    free(port);
+    free(command);
+    return s->port > 0;
+}
+
+static void end(const struct server *s)
+{
+    kill(s->pid, SIGKILL);
+    waitpid(s->pid, NULL, 0);
+}
+
+/* Settings for a pipeline in the folder `work`: a model folder for embeddings and rewards, the server for the rest. more: in each endpoint. */
+static void settings(const char *name, const char *work, int port, const char *more)
+{
+    char *text = xprintf(
+        "{\"work\":\"%s\",\"models\":[{\"name\":\"small\",\"folder\":\"model\"},"
+        "{\"name\":\"writer\",\"url\":\"http://127.0.0.1:%d/v1\",\"model\":\"w\"%s},"
+        "{\"name\":\"talker\",\"url\":\"http://127.0.0.1:%d/v1/\",\"model\":\"t\",\"api\":\"chat\",\"price_in\":1,\"price_out\":2%s}],"
+        "\"concepts\":\"concepts.jsonl\",\"combine\":{\"model\":\"small\",\"problems\":8,\"concepts\":3},"
+        "\"rationale\":{\"model\":\"writer\",\"samples\":2},\"problem\":{\"model\":\"talker\"},\"judge\":{\"models\":[\"writer\",\"talker\"]},"
+        "\"reward\":{\"model\":\"small\"},\"answer\":{\"model\":\"talker\",\"samples\":3}}",
+        work, port, more, port, more);
+    put(name, text);
+    free(text);
+}
+
+static void some_concepts(void)
+{
+    char text[4096] = "";
+    for (int i = 0; i < 12; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "{\"concept\":\"Concept %c%c\",\"domain\":\"math\",\"level\":%d}\n",
+                 'A' + i, 'z' - i, 1 + i % 5);
+    put("concepts.jsonl", text);
+}
+
+static const char *const outputs[] = {"combinations.jsonl", "rationales.jsonl", "problems.jsonl", "judged.jsonl",
+                                      "rewarded.jsonl",     "records.jsonl",    "report.json"};
+
+static bool same_outputs(const char *work, const char *as)
+{
+    bool same = true;
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+        char *a = xprintf("%s/%s", work, outputs[i]), *b = xprintf("%s/%s", as, outputs[i]), *x = read_all(a), *y = read_all(b);
+        bool here_too = x && y && strcmp(x, y) == 0;
+        check_msg(here_too, "%s differs from %s", a, b);
+        same = same && here_too;
+        free(a);
+        free(b);
+        free(x);
+        free(y);
+    }
+    return same;
+}
+
+static void pipeline(void)
+{
+    struct server s;
+    struct err e;
+    some_concepts();
+    if (!serve(&s, ""))
+        return;
+    settings("p.json", "work", s.port, "");
+    struct ran r = run_program(dir, "promptcot p.json");
+    check_msg(r.code == 0, "%s", r.err);
+    check_has(r.err, "answer: ");
+    check_has(r.err, "cost ");
+    ran_free(&r);
+
+    json_t *rationales = load_lines("work/rationales.jsonl"), *rewarded = load_lines("work/rewarded.jsonl"),
+           *records = load_lines("work/records.jsonl"), *v;
+    check(json_array_size(rationales) > 8 && json_array_size(rationales) <= 16); /* two each, some cut off */
+    size_t i;
+    json_t *seen = json_object();
+    json_array_foreach(rewarded, i, v)
+    {
+        const json_t *reward = json_object_get(v, "reward");
+        double z = json_number_value(json_object_get(reward, "log_p_rationale")),
+               x = json_number_value(json_object_get(reward, "log_p_problem"));
+        check(z < 0 && x < 0 && fabs(z + x - json_number_value(json_object_get(reward, "sum"))) < 1e-9);
+        char *family = xstrdup(text_of(v, "id"));
+        *strstr(family, "-r") = '\0';
+        check_msg(!json_object_get(seen, family), "two rationales of %s are left", family);
+        json_object_set_new(seen, family, json_true());
+        free(family);
+        /* Log-probabilities count the bytes of the text with its end mark: the tokenizer is bytes. */
+        check_int(json_integer_value(json_object_get(reward, "rationale_tokens")),
+                  strlen(text_of(v, "rationale")) + strlen("\n" END_RATIONALE));
+    }
+    check(json_array_size(records) > 0);
+    json_array_foreach(records, i, v)
+    {
+        const char *prompt = text_of(v, "prompt"), *completion = text_of(v, "completion");
+        const json_t *from = json_object_get(v, "provenance");
+        int a, b, c;
+        check(strncmp(prompt, "<|im_start|>user\nA club keeps ", 29) == 0 && strstr(prompt, "<think>\n") &&
+              strstr(completion, "\n</think>\n\n"));
+        check(sscanf(prompt + 17, "A club keeps %d boxes of %d %*s each and %d", &a, &b, &c) == 3);
+        char *right = xprintf("%d", a * b + c), *boxed = xprintf("\\boxed{%d}", a * b + c);
+        bool outvoted = strcmp(text_of(v, "answer"), right) != 0; /* wrong answers may have the majority, if seldom */
+        check(outvoted || strstr(completion, boxed));
+        check(json_array_size(json_object_get(from, "foundational_concepts")) == 3 &&
+              json_array_size(json_object_get(from, "judgements")) == 2);
+        check(json_integer_value(json_object_get(from, "votes")) >= 2 && json_object_get(from, "reward") && *text_of(from, "rationale"));
+        free(right);
+        free(boxed);
+    }
+    json_decref(seen);
+    json_decref(rationales);
+    json_decref(rewarded);
+
+    /* Ready for prepare, and for training. */
+    r = run_program(dir, "prepare --tokenizer byte --input work/records.jsonl --output phase2.tok");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    struct tokfile *f;
+    char *path = path_of("phase2.tok");
+    if (tokfile_open(&f, path, true, &e)) {
+        check_int(tokfile_docs(f), json_array_size(records));
+        check(tokfile_learnt(f) > 0);
+        tokfile_close(f);
+    } else {
+        check_msg(false, "%s", e.msg);
+    }
+    free(path);
+    json_decref(records);
+
+    /* Once more: everything is known, so that not even the server is needed. */
+    end(&s);
+    char *copy = xprintf("cp -r '%s/work' '%s/reference'", dir, dir);
+    must(system(copy) == 0);
+    free(copy);
+    r = run_program(dir, "promptcot p.json");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    same_outputs("work", "reference");
+}
+
+/* Two requests in five fail at first, in seven ways: the outputs are the same. */
+static void troubles(void)
+{
+    struct server s;
+    if (!serve(&s, "--trouble 0.4 --hang 3"))
+        return;
+    settings("t.json", "trouble", s.port, ",\"timeout_s\":0.4,\"backoff_s\":0.01,\"retries\":3");
+    struct ran r = run_program(dir, "promptcot t.json");
+    check_msg(r.code == 0, "%s", r.err);
+    check(strstr(r.err, " retries, 0 failed") && !strstr(r.err, "answer: 24 replies of talker in 0.0s (0 from before), 0 retries"));
+    ran_free(&r);
+    same_outputs("trouble", "reference");
+    end(&s);
+}
+
+/* What is lost for good: one clear error, nothing lost; or a counted skip. */
+static void failures(void)
+{
+    static const struct {
+        const char *always, *says;
+    } ways[] = {
+        {"status 500", "status 500: \"out of memory\""},
+        {"closed", "the last of several tries: "},
+        {"hang", "timed out"},
+        {"no json", "a reply that holds no text"},
+        {"no choices", "a reply that holds no text"},
+        {"cut off", "the last of several tries: "},
+    };
+    struct server s;
+    struct ran r;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        char *options = xprintf("--hang 2 --always '%s'", ways[i].always);
+        if (!serve(&s, options))
+            return;
+        settings("f.json", "fail", s.port, ",\"timeout_s\":0.2,\"backoff_s\":0.01,\"retries\":1");
+        r = run_program(dir, "promptcot f.json");
+        check_int(r.code, 1);
+        check_has(r.err, ways[i].says);
+        check_has(r.err, "rationale: http://127.0.0.1");
+        check_has(r.err, "the replies so far are kept");
+        ran_free(&r);
+        end(&s);
+        free(options);
+    }
+    char *left = read_all("fail/combinations.jsonl"), *as = read_all("reference/combinations.jsonl");
+    check(left && as && strcmp(left, as) == 0);
+    free(left);
+    free(as);
+
+    /* Nobody listens. */
+    settings("f.json", "fail", 1, ",\"backoff_s\":0.01,\"retries\":1");
+    r = run_program(dir, "promptcot f.json");
+    check(r.code == 1 && strstr(r.err, "promptcot: rationale: http://127.0.0.1:1/v1/completions, model \"writer\""));
+    ran_free(&r);
+
+    /* A wrong key is not tried again; with the right one the same folder goes on. */
+    if (!serve(&s, "--key secret --count-file count"))
+        return;
+    setenv("PCM_TEST_KEY", "guess", 1);
+    settings("f.json", "fail", s.port, ",\"key_env\":\"PCM_TEST_KEY\",\"parallel\":1");
+    r = run_program(dir, "promptcot f.json");
+    check_int(r.code, 1);
+    check_has(r.err, "status 401");
+    check(!strstr(r.err, "secret") && !strstr(r.err, "guess"));
+    ran_free(&r);
+    setenv("PCM_TEST_KEY", "secret", 1);
+    r = run_program(dir, "promptcot f.json");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    same_outputs("fail", "reference");
+    char *replies_file = read_all("fail/answer.replies.jsonl");
+    check(replies_file && !strstr(replies_file, "secret"));
+    free(replies_file);
+    unsetenv("PCM_TEST_KEY");
+    r = run_program(dir, "promptcot f.json");
+    check(r.code == 1 && strstr(r.err, "PCM_TEST_KEY, its key_env, is not set"));
+    ran_free(&r);
+    end(&s);
+
+    /* Skipped: counted, and the rest goes on. */
+    if (!serve(&s, "--trouble 0.3 --hang 2"))
+        return;
+    settings("s.json", "skip", s.port, ",\"timeout_s\":0.3,\"backoff_s\":0.01,\"retries\":0,\"on_failure\":\"skip\"");
+    r = run_program(dir, "promptcot s.json");
+    check_msg(r.code == 0, "%s", r.err);
+    check_has(r.err, "\"failed\": ");
+    ran_free(&r);
+    json_t *records = load_lines("skip/records.jsonl"), *all = load_lines("reference/records.jsonl");
+    check(json_array_size(records) > 0 && json_array_size(records) < json_array_size(all));
+    json_decref(records);
+    json_decref(all);
+    end(&s);
+}
+
+static void limits(void)
+{
+    struct server s;
+    if (!serve(&s, ""))
+        return;
+    settings("l.json", "limit", s.port, ",\"requests_per_minute\":1200,\"parallel\":8");
+    struct timespec a, b;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    struct ran r = run_program(dir, "promptcot l.json --until rationale");
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    double seconds = (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
+    check_msg(r.code == 0 && seconds >= 15 * 0.05, "16 requests at 20 a second took %g s: %s", seconds, r.err);
+    ran_free(&r);
+    end(&s);
+}
+
+/* Killed at random moments, each time further on, and started again: the same bytes. PCM_LONG=1: ten times, else three. */
+static void kills(void)
+{
+    struct server s;
+    int times = getenv("PCM_LONG") ? 10 : 3, killed = 0;
+    if (!serve(&s, "--latency 0.03 --trouble 0.1 --hang 2"))
+        return;
+    settings("k.json", "kill", s.port, ",\"parallel\":2,\"timeout_s\":1,\"backoff_s\":0.01");
+    char *programs = program_folder(), *program = xprintf("%s/promptcot", programs);
+    for (int i = 0; i < times; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            int null = open("/dev/null", O_RDWR);
+            must(chdir(dir) == 0);
+            dup2(null, 1);
+            dup2(null, 2);
+            execl(program, "promptcot", "k.json", (char *)NULL);
+            _exit(127);
+        }
+        usleep((useconds_t)(50000 + rng_below(77, 0, (uint64_t)i, 700000)));
+        kill(child, SIGKILL);
+        int status;
+        must(waitpid(child, &status, 0) == child);
+        killed += WIFSIGNALED(status);
+    }
+    check_msg(killed >= 2, "it was killed %d times, then it was done", killed);
+    struct ran r = run_program(dir, "promptcot k.json");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    same_outputs("kill", "reference");
+    free(program);
+    free(programs);
+    end(&s);
+}
+
+/* Our own engine alone: an untrained model writes no end mark, which is said, and nothing breaks. */
+static void own_engine(void)
+{
+    put("own.json",
+        "{\"work\":\"own\",\"models\":[{\"name\":\"small\",\"folder\":\"model\"}],\"concepts\":\"concepts.jsonl\",\"combine\":{\"model\":\"small\","
+        "\"problems\":2,\"concepts\":2},\"rationale\":{\"model\":\"small\",\"samples\":2,\"max_new_tokens\":8},\"problem\":{\"model\":\"small\"},"
+        "\"answer\":{\"model\":\"small\"}}");
+    struct ran r = run_program(dir, "promptcot own.json");
+    check_int(r.code, 1);
+    check_has(r.err, "rationale: no record is left");
+    ran_free(&r);
+    json_t *got = load_lines("own/rationale.replies.jsonl"), *v;
+    size_t i;
+    check_int(json_array_size(got), 4);
+    json_array_foreach(got, i, v)
+    {
+        check_int(json_integer_value(json_object_get(json_object_get(v, "reply"), "out")), 8);
+    }
+    json_decref(got);
+}
+
+/* ------------------------------------------------------------------- expectation */
+
+static void expectation(void)
+{
+    struct server s;
+    if (!serve(&s, ""))
+        return;
+    put("pairs.jsonl", "{\"id\":\"one\",\"foundational_concepts\":[\"A\",\"B\"],\"level\":\"easy\",\"problem\":\"What is 1 + 1?\"}\n"
+                       "{\"foundational_concepts\":[\"C\"],\"level\":\"hard\",\"problem\":\"What is 2 + 2?\"}\n");
+    char *text = xprintf(
+        "{\"work\":\"e\",\"job\":\"expectation\",\"pairs\":\"pairs.jsonl\",\"models\":[{\"name\":\"w\",\"url\":\"http://127.0.0.1:%d/v1\",\"model\":\"w\"}],"
+        "\"posterior\":{\"model\":\"w\"},\"reward\":{\"model\":\"w\"}}",
+        s.port);
+    put("e.json", text);
+    free(text);
+    struct ran r = run_program(dir, "promptcot e.json");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    json_t *all = load_lines("e/posteriors.jsonl"), *best = load_lines("e/lessons.jsonl"), *g = load_lines("e/generator.jsonl"),
+           *q = load_lines("e/rationale_model.jsonl"), *v;
+    check(json_array_size(all) > 8 && json_array_size(all) <= 16);
+    check_int(json_array_size(best), 2);
+    check_str(text_of(json_array_get(best, 0), "problem"), "What is 1 + 1?");
+    check(strncmp(text_of(json_array_get(best, 0), "id"), "one-z", 5) == 0 &&
+          strncmp(text_of(json_array_get(best, 1), "id"), "pair2-z", 7) == 0);
+    size_t i;
+    json_array_foreach(best, i, v)
+    {
+        char *completion = text_completion(text_of(v, "rationale"), text_of(v, "problem")),
+             *learnt = xprintf("%s\n" END_RATIONALE, text_of(v, "rationale"));
+        check_str(text_of(json_array_get(g, i), "completion"), completion);
+        check_str(text_of(json_array_get(q, i), "completion"), learnt);
+        check(strstr(text_of(json_array_get(q, i), "prompt"), text_of(v, "problem")) &&
+              !strstr(text_of(json_array_get(g, i), "prompt"), text_of(v, "problem")));
+        free(completion);
+        free(learnt);
+    }
+    json_decref(all);
+    json_decref(best);
+    json_decref(g);
+    json_decref(q);
+    end(&s);
+}
+
+static void wrong_settings(void)
+{
+    static const struct {
+        const char *edit, *says;
+        int code;
+    } cases[] = {
+        {"--combine.model nobody", "combine.model: there is no model \"nobody\" among the models; they are: small, writer, talker", 1},
+        {"--judge.models nobody", "judge.models: there is no model \"nobody\"", 1},
+        {"--job expectation", "pairs is not given", 1},
+        {"--until nowhere", "has no step \"nowhere\"", 1},
+        {"--models.0.url http://x", "model \"small\" must have either a folder or a url", 1},
+        {"--models.1.url ftp://x", "must begin with http", 1},
+        {"--models.0.folder nowhere", "there is no folder nowhere", 1},
+        {"--combine.concepts 13", "12 concepts of the domain and the levels asked for; expected 13", 1},
+        {"--domain code", "0 concepts of the domain", 1},
+        {"--reward.model talker", "log-probabilities of given text need", 1},
+        {"--combine.problms 3", "combine.problms", 2},
+        {"stray", "one word too many", 2},
+    };
+    settings("p.json", "work", 1, "");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ran r = run_program(dir, "promptcot p.json %s", cases[i].edit);
+        check_int(r.code, cases[i].code);
+        check_has(r.err, cases[i].says);
+        ran_free(&r);
+    }
+    put("concepts.jsonl", "{\"concept\":\"A\",\"domain\":\"math\",\"level\":1}\n{\"concept\":\"A\",\"domain\":\"math\",\"level\":2}\n");
+    struct ran r = run_program(dir, "promptcot p.json");
+    check(r.code == 1 && strstr(r.err, "concepts.jsonl:2: the concept \"A\" is in line 1 already"));
+    ran_free(&r);
+    put("concepts.jsonl", "{\"concept\":\"A\",\"domain\":\"art\",\"level\":1}\n");
+    r = run_program(dir, "promptcot p.json");
+    check(r.code == 1 && strstr(r.err, "\"domain\" must be \"math\" or \"code\""));
+    ran_free(&r);
+    r = run_program(dir, "promptcot --help");
+    check(r.code == 0 && strstr(r.out, "usage: promptcot CONFIG.json"));
+    ran_free(&r);
+}
+
+static const struct test tests[] = {
+    {"wording", wording},           {"drawing", drawing},         {"the library", the_library},       {"replies", replies},
+    {"embeddings", embeddings},     {"the pipeline", pipeline}, /* leaves the folder `reference` for those below */
+    {"troubles", troubles},         {"failures", failures},       {"limits of rate", limits},         {"kills", kills},
+    {"our own engine", own_engine}, {"expectation", expectation}, {"wrong settings", wrong_settings},
+};
+
+int main(int argc, char **argv)
+{
+    log_mute(); /* the library's; the programs talk to files */
+    must(mkdtemp(dir));
+    here = realpath(".", NULL);
+    setenv("OMP_NUM_THREADS", "2", 1);
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    struct err e;
+    if (!dev_open(0, &e))
+        die("%s", e.msg);
+    int code = test_main(argc, argv, "test_promptcot", tests, (int)(sizeof tests / sizeof *tests));
+    must(file_remove_tree(dir, &e));
+    free(here);
+    return code;
+}
