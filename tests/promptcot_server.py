@@ -101,7 +101,7 @@ def answer(path, q):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     options = None
-    tried, count, lock = set(), 0, threading.Lock()
+    tried, lock = set(), threading.Lock()
 
     def log_message(self, *_):
         pass
@@ -138,11 +138,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         o = self.options
         raw = self.rfile.read(int(self.headers["Content-Length"]))
-        with self.lock:
-            Handler.count += 1
-            if o.count_file:
-                with open(o.count_file, "w") as f:
-                    f.write(str(Handler.count))
         if o.latency:
             time.sleep(o.latency)
         if o.key and self.headers.get("Authorization") != f"Bearer {o.key}":
@@ -170,7 +165,6 @@ class Server(http.server.ThreadingHTTPServer):
 p = argparse.ArgumentParser(description=__doc__)
 p.add_argument("--port", type=int, default=8123, help="0: a free one")
 p.add_argument("--port-file", help="gets the port's number when the server listens")
-p.add_argument("--count-file", help="gets the number of requests so far")
 p.add_argument("--key", help="the bearer token that requests must have")
 p.add_argument("--trouble", type=float, default=0, help="share of the requests that fail once")
 p.add_argument("--always", choices=TROUBLES, help="every request fails in this way")

@@ -511,7 +511,7 @@ static void failures(void)
     ran_free(&r);
 
     /* A wrong key is not tried again; with the right one the same folder goes on. */
-    if (!serve(&s, "--key secret --count-file count"))
+    if (!serve(&s, "--key secret"))
         return;
     setenv("PCM_TEST_KEY", "guess", 1);
     settings("f.json", "fail", s.port, ",\"key_env\":\"PCM_TEST_KEY\",\"parallel\":1");
