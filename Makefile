@@ -1,4 +1,4 @@
-# make            the CPU build           -> build/cpu/{prepare,select,decontaminate,train,export,generate,score,report,synth,promptcot}
+# make            the CPU build           -> build/cpu/{prepare,select,decontaminate,train,export,generate,score,report,compare,synth,promptcot}
 # make BACKEND=cuda   the NVIDIA build    -> build/cuda/...
 # make help       every target
 #
@@ -11,7 +11,7 @@ ARCH    ?= native
 CC      ?= cc
 CXX     ?= c++
 NVCC    ?= nvcc
-PROGRAMS = prepare select decontaminate train export generate score report synth promptcot
+PROGRAMS = prepare select decontaminate train export generate score report compare synth promptcot
 
 WARN     = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS  ?= -O3 -g -march=$(ARCH) -ffp-contract=fast -fno-math-errno -fno-trapping-math
@@ -25,7 +25,7 @@ LDLIBS_ALL = -Wl,--as-needed $(MPI_LIBS) -ljansson -lsentencepiece -lzstd -lz -l
 
 C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c model/*.c train/*.c infer/*.c kernels/*.c))
 CXX_SRC  = $(wildcard data/*.cc)
-MAINS    = data/prepare.c data/select_main.c data/decontam_main.c train/train.c train/export.c infer/generate.c infer/score.c infer/report.c data/synth_main.c infer/promptcot_main.c
+MAINS    = data/prepare.c data/select_main.c data/decontam_main.c train/train.c train/export.c infer/generate.c infer/score.c infer/report.c infer/compare_main.c data/synth_main.c infer/promptcot_main.c
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 BENCHES  = $(patsubst tests/%.c,%,$(wildcard tests/bench_*.c))
 
@@ -69,6 +69,7 @@ $(BUILD)/export: $(BUILD)/obj/train/export.c.o $(LIB)
 $(BUILD)/generate: $(BUILD)/obj/infer/generate.c.o $(LIB)
 $(BUILD)/score: $(BUILD)/obj/infer/score.c.o $(LIB)
 $(BUILD)/report: $(BUILD)/obj/infer/report.c.o $(LIB)
+$(BUILD)/compare: $(BUILD)/obj/infer/compare_main.c.o $(LIB)
 $(BUILD)/synth: $(BUILD)/obj/data/synth_main.c.o $(LIB)
 $(BUILD)/promptcot: $(BUILD)/obj/infer/promptcot_main.c.o $(LIB)
 $(addprefix $(BUILD)/,$(PROGRAMS)):
@@ -102,7 +103,7 @@ bench: $(addprefix $(BUILD)/tests/,$(filter-out bench_peer bench_parquet,$(BENCH
 	@set -e; for b in $^; do echo "== $$b"; $$b --json $(BUILD)/$$(basename $$b).json; done
 
 help:
-	@echo 'make                 the programs, CPU build:    build/cpu/{prepare,select,decontaminate,train,export,generate,score,report,synth,promptcot}'
+	@echo 'make                 the programs, CPU build:    build/cpu/{prepare,select,decontaminate,train,export,generate,score,report,compare,synth,promptcot}'
 	@echo 'make BACKEND=cuda    the same for NVIDIA GPUs:   build/cuda/... (CUDA_HOME=$(if $(CUDA_HOME),$(CUDA_HOME),/usr/local/cuda))'
 	@echo 'make test            build all, check, run every test; the last line sums up (BACKEND=cuda: on the GPU)'
 	@echo 'PCM_LONG=1 make test the long form: a run killed 100 times instead of 10'

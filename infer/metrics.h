@@ -53,6 +53,8 @@ void metric_population_fit(struct metric_population *p, const int64_t *right);
 /* Of the fitted population's pass@k, k >= 1 (k may be above n); of its accuracy with k = 1. It always includes the unbiased estimate. */
 struct interval metric_population_pass(const struct metric_population *p, int64_t k);
 void metric_population_close(struct metric_population *p);
+/* The accuracy's interval in one call; with one sample a problem it is Wilson's. */
+struct interval metric_like_these(const int64_t *right, int64_t m, int64_t n);
 
 /* Two runs, a and b, on the same m problems; the difference is that of their mean accuracies, a - b. */
 struct paired {

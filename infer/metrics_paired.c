@@ -140,8 +140,10 @@ static double correlation(const int64_t *a, const int64_t *b, int64_t m)
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0.0;
 }
 
-static struct interval like_these(const int64_t *right, int64_t m, int64_t n)
+struct interval metric_like_these(const int64_t *right, int64_t m, int64_t n)
 {
+    if (n == 1)
+        return metric_wilson(metric_mean_pass(right, m, 1, 1), (double)m);
     struct metric_population *p = metric_population_open(m, n);
     metric_population_fit(p, right);
     struct interval x = metric_population_pass(p, 1);
@@ -167,6 +169,6 @@ bool metric_paired(struct paired *out, const int64_t *right_a, int64_t n_a, cons
     if (!ok)
         return false;
     out->these = mover(a, metric_sampling_pass(right_a, m, n_a, 1, &bound), b, metric_sampling_pass(right_b, m, n_b, 1, &bound), 0);
-    out->like = mover(a, like_these(right_a, m, n_a), b, like_these(right_b, m, n_b), correlation(right_a, right_b, m));
+    out->like = mover(a, metric_like_these(right_a, m, n_a), b, metric_like_these(right_b, m, n_b), correlation(right_a, right_b, m));
     return true;
 }
