@@ -94,7 +94,7 @@ cat >"$work/config.json" <<EOF
 EOF
 
 export BUILD=$build OMP_NUM_THREADS=1
-job=$(sbatch --parsable --gpus-per-node=0 --ntasks-per-node=2 --cpus-per-task=1 --time=10 --output="$work/job.out" \
+job=$(sbatch --parsable --gpus-per-node=0 --ntasks-per-node=2 --cpus-per-task=1 --time=60 --output="$work/job.out" \
     scripts/slurm/phase1.sbatch "$work/config.json") || fail "sbatch refuses the script"
 under_way() { [ -s "$work/run/metrics.jsonl" ]; }
 said() { grep -q "$1" "$work/job.out"; }
