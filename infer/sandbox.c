@@ -15,6 +15,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -233,9 +234,13 @@ bool run_floods(const struct run *r)
 {
     enum { FILES_MOST = 10000 };
     char path[64];
+    struct stat host, inside;
     struct statvfs fs;
     snprintf(path, sizeof(path), "/proc/%d/root/tmp", (int)r->pid);
-    return r->pid && r->info >= 0 && statvfs(path, &fs) == 0 && fs.f_files - fs.f_ffree > FILES_MOST;
+    if (!r->pid || r->info < 0 || stat("/tmp", &host) != 0 || stat(path, &inside) != 0)
+        return false;
+    /* Before bubblewrap has changed its root, that is the host's /tmp, which may hold any number of files. */
+    return inside.st_dev != host.st_dev && statvfs(path, &fs) == 0 && fs.f_files - fs.f_ffree > FILES_MOST;
 }
 
 struct run_end run_finish(struct run *r, bool killed)
