@@ -103,13 +103,20 @@ double dev_peak_flops(enum dtype t)
     return 0;
 }
 
+/* bytes: a multiple of align. */
+static void *take(size_t align, size_t bytes)
+{
+    void *p = aligned_alloc(align, bytes ? bytes : align);
+    if (!p)
+        die("no memory for %zu bytes", bytes);
+    return p;
+}
+
 void *dev_alloc(size_t bytes)
 {
     size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGN;
     size_t size = (bytes + align - 1) / align * align;
-    void *p = aligned_alloc(align, size ? size : align);
-    if (!p)
-        die("no memory for %zu bytes", bytes);
+    void *p = take(align, size);
     if (align == HUGE_PAGE)
         madvise(p, size, MADV_HUGEPAGE); /* a wish: without huge pages it is only slower */
     memset(p, 0, bytes);
@@ -126,10 +133,7 @@ int64_t dev_alloc_count(void)
 }
 void *dev_host_alloc(size_t bytes)
 {
-    size_t size = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-    void *p = aligned_alloc(ALIGN, size ? size : ALIGN);
-    if (!p)
-        die("no memory for %zu bytes", bytes);
+    void *p = take(ALIGN, (bytes + ALIGN - 1) / ALIGN * ALIGN);
     memset(p, 0, bytes);
     return p;
 }

@@ -224,7 +224,8 @@ void *dev_host_alloc(size_t bytes)
     void *p = NULL;
     cudaError_t err = cudaMallocHost(&p, bytes ? bytes : 1);
     if (err == cudaErrorMemoryAllocation)
-        die("out of pinned host memory: %zu bytes asked for; free some memory or use smaller batches, or \"checkpoint\": {\"async\": \"off\"}", bytes);
+        die("out of pinned host memory: %zu bytes asked for; free some memory or use smaller batches, or \"checkpoint\": {\"async\": \"off\"}",
+            bytes);
     cuda_ok(err);
     memset(p, 0, bytes);
     return p;
