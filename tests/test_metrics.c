@@ -1,5 +1,4 @@
-/* tests/test_metrics.c - the arithmetic of evaluation: metrics and tests against enumeration of every possibility, and how often the
- * intervals hold what they should, by simulation. PCM_LONG=1: 10,000 simulations of each case instead of some hundred. */
+/* tests/test_metrics.c - the arithmetic of evaluation: metrics and tests against enumeration of every possibility. */
 #include "core/rng.h"
 #include "infer/metrics.h"
 #include "tests/test.h"
@@ -9,8 +8,6 @@ static void near(double got, double want)
 {
     check_msg(fabs(got - want) < 1e-12, "got %.15g, want %.15g", got, want);
 }
-
-/* ---- by enumeration ---- */
 
 static void pass_at_k(void)
 {
@@ -206,150 +203,6 @@ static void paired_tests(void)
     check_has(e.msg, "common multiple");
 }
 
-/* ---- coverage ---- */
-
-enum { M = 30, MOST = 16 };
-
-static double uniform(uint64_t t, uint64_t *i)
-{
-    return rng_uniform(11, t, (*i)++);
-}
-
-/* Gamma variates (Marsaglia and Tsang 2000), and from two a beta variate. */
-static double gamma_of(double a, uint64_t t, uint64_t *i)
-{
-    if (a < 1) {
-        double u = uniform(t, i);
-        return gamma_of(a + 1, t, i) * pow(u + 1e-300, 1 / a);
-    }
-    double d = a - 1.0 / 3, c = 1 / sqrt(9 * d);
-    for (;;) {
-        double x = rng_normal(12, t, (*i)++), v = 1 + c * x;
-        if (v <= 0)
-            continue;
-        v = v * v * v;
-        if (log(uniform(t, i) + 1e-300) < 0.5 * x * x + d - d * v + d * log(v))
-            return d * v;
-    }
-}
-
-/* A problem's chance from the population: beta of this mean and a + b = size (0: all problems alike). */
-static double chance_of(double mean, double size, uint64_t t, uint64_t *i)
-{
-    if (size == 0)
-        return mean;
-    double x = gamma_of(mean * size, t, i), y = gamma_of((1 - mean) * size, t, i);
-    return x + y > 0 ? x / (x + y) : uniform(t, i) < mean;
-}
-
-static int64_t binomial(int64_t n, double p, uint64_t t, uint64_t *i)
-{
-    int64_t c = 0;
-    for (int64_t j = 0; j < n; j++)
-        c += uniform(t, i) < p;
-    return c;
-}
-
-/* One number of samples has one likelihood table, which the threads must not fill at once: it is filled by a fit of all counts. */
-static struct metric_population *population(int64_t n)
-{
-    int64_t right[M];
-    for (int64_t i = 0; i < M; i++)
-        right[i] = i % (n + 1);
-    struct metric_population *p = metric_population_open(M, n);
-    metric_population_fit(p, right);
-    return p;
-}
-
-struct held {
-    int64_t like, these, difference_like, difference_these, runs;
-};
-
-/* A run of the population, and a second one whose problems are a little easier or harder. Accuracies vary by a tenth from one simulation
- * to the next: the coverage of whole numbers of right answers jumps from one accuracy to the next, and no accuracy is known. */
-static struct held simulate(int64_t n, double accuracy, double size, int64_t k, int64_t runs, uint64_t seed)
-{
-    struct held h = {.runs = runs};
-    struct metric_population *p = population(n);
-    for (int64_t r = 0; r < runs; r++) {
-        uint64_t t = seed << 32 | (uint64_t)r, i = 0;
-        double mean = accuracy * (0.9 + 0.2 * uniform(t, &i)), target = 0, fixed = 0;
-        if (accuracy > 0.5)
-            mean = 1 - (1 - accuracy) * (0.9 + 0.2 * uniform(t, &i));
-        int64_t right[M];
-        for (int64_t j = 0; j < M; j++) {
-            double q = chance_of(mean, size, t, &i);
-            fixed += (1 - pow(1 - q, (double)k)) / M;
-            right[j] = binomial(n, q, t, &i);
-        }
-        target = 1;
-        for (int64_t j = 0; j < k; j++)
-            target *= size == 0 ? 1 - mean : ((1 - mean) * size + (double)j) / (size + (double)j);
-        target = 1 - target;
-        bool bound;
-        metric_population_fit(p, right);
-        struct interval these = metric_sampling_pass(right, M, n, k, &bound), like = n > 1 ? metric_population_pass(p, k) : these;
-        h.like += like.low <= target && target <= like.high;
-        h.these += these.low <= fixed && fixed <= these.high;
-    }
-    metric_population_close(p);
-    return h;
-}
-
-static int64_t simulations(void)
-{
-    const char *s = getenv("PCM_LONG");
-    return s && *s == '1' ? 10000 : 200;
-}
-
-/* 93.5% to 97%, and four standard errors of the simulation. */
-static void covers(int64_t held, int64_t runs, bool may_be_wide, const char *what, double *low, double *high)
-{
-    double share = (double)held / (double)runs, slack = runs >= 10000 ? 0 : 4 * sqrt(0.05 * 0.95 / (double)runs);
-    *low = fmin(*low, share);
-    *high = fmax(*high, share);
-    check_msg(share >= 0.935 - slack && (may_be_wide || share <= 0.97 + slack), "%s: %.2f%% of %lld", what, 100 * share, (long long)runs);
-}
-
-static const double accuracies[] = {0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95}, sizes[] = {0, 9, 2, 1, 0.5};
-static const char *const spreads[] = {"no spread", "little spread", "even spread", "wide spread", "mostly all or nothing"};
-
-static void coverage_of(int64_t n, int64_t k, const double *of, int n_of)
-{
-    double low = 1, high = 0, low_these = 1, high_these = 0;
-    for (int s = 0; s < 5; s++)
-        for (int a = 0; a < n_of; a++) {
-            struct held h = simulate(n, of[a], sizes[s], k, simulations(), (uint64_t)(s * 100 + a));
-            char what[160];
-            snprintf(what, sizeof what, "pass@%d of %d samples, accuracy %g, %s, problems like these", (int)k, (int)n, of[a], spreads[s]);
-            covers(h.like, h.runs, k > 1, what, &low, &high);
-            snprintf(what, sizeof what, "pass@%d of %d samples, accuracy %g, %s, these problems", (int)k, (int)n, of[a], spreads[s]);
-            /* pass@k near 1 is all but certain, and one trial more makes its intervals wide */
-            covers(h.these, h.runs, 2 * k > n || k > 1, what, &low_these, &high_these);
-        }
-    fprintf(stderr, "  pass@%d of %d: problems like these %.1f to %.1f%%, these problems %.1f to %.1f%%\n", (int)k, (int)n, 100 * low,
-            100 * high, 100 * low_these, 100 * high_these);
-}
-
-static void coverage_1(void)
-{
-    coverage_of(1, 1, accuracies, 9);
-}
-static void coverage_4(void)
-{
-    coverage_of(4, 1, accuracies, 9);
-}
-static void coverage_16(void)
-{
-    coverage_of(16, 1, accuracies, 9);
-}
-static void coverage_pass(void)
-{
-    coverage_of(4, 2, accuracies, 7);
-    coverage_of(16, 4, accuracies, 7);
-    coverage_of(16, 8, accuracies, 7);
-}
-
 static const struct test all[] = {
     {"pass@k is every subset's mean", pass_at_k},
     {"majority votes, by hand and all small ones", majority},
@@ -357,9 +210,5 @@ static const struct test all[] = {
     {"the variance of pass@k is unbiased", sampling_variance},
     {"Wilson's interval", wilson},
     {"paired tests are exact", paired_tests},
-    {"coverage, 1 sample a problem", coverage_1},
-    {"coverage, 4 samples a problem", coverage_4},
-    {"coverage, 16 samples a problem", coverage_16},
-    {"coverage of pass@k", coverage_pass},
 };
 TEST_MAIN("test_metrics", all)
