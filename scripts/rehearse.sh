@@ -102,7 +102,8 @@ for n in "${counts[@]}" "$ranks"; do
     plan "$n" 2
     [ "$n" -eq "$ranks" ] || ! fits "$n" || fewer=$n
 done
-fits "$ranks" || fail "$ranks ranks need $(bytes "$out/plan-phase2-$ranks.txt" "in all") bytes each, more than are free (plan-phase2-$ranks.txt); take fewer tokens or a smaller --model"
+fits "$ranks" ||
+    fail "$ranks ranks need more memory than is free (see $out/plan-phase2-$ranks.txt); take fewer --tokens or a smaller --model"
 need=$(($(bytes "$out/plan-phase1-$ranks.txt" "a checkpoint: weights and two moments (f32)") * 11 / 5))
 free=$(df --output=avail -B1 "$out" | tail -n 1)
 [ "$free" -ge "$need" ] || fail "$output: $need bytes of disk are needed for checkpoints, $free are free"

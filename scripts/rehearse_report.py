@@ -106,13 +106,16 @@ def project(where, r, rates):
             "parts": [
                 {"part": "step of one GPU, one row", "seconds": alone, "from": source},
                 {"part": "AdamW for 7/8 of the weights, which others do", "seconds": -update * (EIGHT - 1) / EIGHT,
-                 "from": "28 bytes a weight at %g GB/s (BENCHMARKS.md, adamw)" % (adamw or 0)},
+                 "from": "28 bytes a weight at %g GB/s (BENCHMARKS.md, adamw, one H100)" % (adamw or 0)},
                 {"part": "exchanges that nothing can hide: the embedding's gradients, the first weights", "seconds": edge,
                  "from": "bytes of that bucket at %d GB/s, assumed" % NVLINK_GB_S},
                 {"part": "exchanges in all, if nothing were hidden", "seconds": comm,
                  "from": "%.2f GB a step (train --plan --ranks 8) at %d GB/s, assumed" % (sum(send.values()) / 1e9, NVLINK_GB_S)}],
             "step_s": [base + edge, base + comm], "tokens_per_s": [rate(base + edge), rate(base + comm)],
-            "scaling": [alone / (base + edge), alone / (base + comm)], "planned_gib": plan["in all"] / GIB})
+            "scaling": [alone / (base + edge), alone / (base + comm)],
+            # of NCCL, with nothing hidden, for the goal in tokens/s; None: out of reach
+            "needed_gb_s": sum(send.values()) / 1e9 / (EIGHT * tokens / GOAL_TOKENS_S - base) if rate(base) > GOAL_TOKENS_S else None,
+            "planned_gib": plan["in all"] / GIB, "plan_from": "train --plan --ranks 8, %s build" % r["backend"]})
     return all_out
 
 
@@ -150,8 +153,8 @@ def compare(where, r, runs, c):
           all(a[k] == b[k] for k in a if k.endswith(".safetensors")) and "model.safetensors" in a, a["model.safetensors"].get("xxh3_128_sum"))
     exact = all(differ(whole[1], run[1], k) == 0 for k in ("tokens", "learnt_tokens", "lr"))
     at = fewer["step"] if fewer else r["steps"]
-    c.add("phase 2, data order: tokens and learnt tokens of every step as undisturbed%s" % (", also on " + ranks_of(fewer["ranks"]) if fewer else ""),
-          exact, "%d counts of learnt tokens, %d different" % (r["steps"], len({s["learnt_tokens"] for s in whole[1]})))
+    where_too = ", also on " + ranks_of(fewer["ranks"]) if fewer else ""
+    c.add("phase 2, data order: tokens and learnt tokens of every step as undisturbed" + where_too, exact, "%d counts of learnt tokens, %d different" % (r["steps"], len({s["learnt_tokens"] for s in whole[1]})))
     c.add("phase 2 before the stop: the same losses, bit for bit", differ(whole[1][:at], run[1][:at], "loss") == 0, at)
     off = differ(whole[1], run[1], "loss")
     if fewer:
@@ -244,9 +247,11 @@ def markdown(d):
            "%s, commit %s. %s. Phases of %d steps, %d and %d tokens a row, %d row%s a rank, %s."
            % (d["date"], d["commit"], d["device"], d["steps"], *d["seq_len"], d["rows"], "" if d["rows"] == 1 else "s", d["type"]), ""]
     bad = [x for x in d["checks"] if not x["holds"]]
-    out += ["**%s**" % ("All %d checks hold." % len(d["checks"]) if not bad else "%d of %d checks do not hold." % (len(bad), len(d["checks"]))), ""]
+    n = len(d["checks"])
+    out += ["**All %d checks hold.**" % n if not bad else "**%d of %d checks do not hold.**" % (len(bad), n), ""]
     if cpu and d["ranks"] > d["cores"]:
-        out += ["%d ranks share %d cores: waiting for exchanges is mostly waiting for a turn, and rates are no measure of scaling." % (d["ranks"], d["cores"]), ""]
+        out += ["%d ranks share %d cores: waiting for exchanges is mostly waiting for a turn, and rates are no measure of scaling."
+                % (d["ranks"], d["cores"]), ""]
     out += ["## Rates from 1 to %d ranks (phase 1)" % d["ranks"], ""] + rates_table(d)
     p = d["phases"]
     out += ["## Both phases, undisturbed, %d ranks" % d["ranks"], ""]
@@ -262,19 +267,22 @@ def markdown(d):
                    "%.1f s" % x["step_s"]] for x in d["resumes"]])
     if d["losses"]:
         out += ["## Losses", "", "![losses of both runs](losses.svg)", "",
-                "Largest relative difference between the two runs: %.2g in phase 1, %.2g in phase 2." % (d["losses"]["phase1"], d["losses"]["phase2"]), ""]
+                "Largest relative difference between the two runs: %.2g in phase 1, %.2g in phase 2."
+                % (d["losses"]["phase1"], d["losses"]["phase2"]), ""]
         g = d["generation"]
-        out += ["Exported in %.1f s (%.3g GB); a row of training data read and %d ids written in %.1f s." % (g["export_s"], g["bytes"] / 1e9, g["new_ids"], g["generate_s"]), ""]
+        out += ["Exported in %.1f s (%.3g GB); a row of training data read and %d ids written in %.1f s."
+                % (g["export_s"], g["bytes"] / 1e9, g["new_ids"], g["generate_s"]), ""]
     out += ["## The 7B on eight GPUs, projected", "",
-            "From measured parts, none of them run on eight GPUs. Between all exchanges hidden but the first bucket's, and none hidden. What NCCL's own "
-            "blocks take from the products meanwhile is in neither.", ""]
+            "From measured parts, none of them run on eight GPUs. Between all exchanges hidden but the first bucket's, and none hidden. "
+            "What NCCL's own blocks take from the products meanwhile is in neither.", ""]
     for x in d["projection"]:
         out += table(["%d tokens a row" % x["tokens"], "", "from"],
                      [[y["part"], "%.1f ms" % (1e3 * y["seconds"]), y["from"]] for y in x["parts"]] +
                      [["step", "%.0f to %.0f ms" % tuple(1e3 * s for s in x["step_s"]), "the sums"],
                       ["tokens/s", "{:,.0f} to {:,.0f}".format(*x["tokens_per_s"]), "goal %s" % "{:,}".format(GOAL_TOKENS_S)],
                       ["of eight times one GPU", "%.1f%% to %.1f%%" % tuple(100 * s for s in x["scaling"]), "goal %g%%" % (100 * GOAL_SCALING)],
-                      ["memory of a GPU", "%.1f GiB" % x["planned_gib"], "train --plan --ranks 8"]])
+                      ["rate of exchanges that the goal needs, if nothing is hidden", number(x["needed_gb_s"], "%.0f GB/s"), "a GPU, each way"],
+                      ["memory of a GPU", "%.1f GiB" % x["planned_gib"], x["plan_from"]]])
     out += ["## Checks", ""] + table(["", "holds", "value"], [[x["check"], "yes" if x["holds"] else "**no**", x["value"]] for x in d["checks"]])
     return "\n".join(out)
 
