@@ -18,7 +18,8 @@ static const struct plan synthesis[] = {{"combine", "combinations", step_combine
                                         {NULL, NULL, NULL}};
 static const struct plan expectation[] = {
     {"posterior", "posteriors", step_posterior}, {"lesson", "lessons", step_lesson}, {NULL, NULL, NULL}};
-static const struct plan *const jobs[] = {synthesis, expectation};
+static const struct plan triples[] = {{"triple", "triples", step_triple}, {NULL, NULL, NULL}};
+static const struct plan *const jobs[] = {synthesis, expectation, triples};
 
 /* ------------------------------------------------------------------- what steps share */
 

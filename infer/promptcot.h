@@ -1,6 +1,6 @@
 /* infer/promptcot.h - the pipeline that makes problems: PromptCoT (arXiv 2503.02324) and the rationale step of PromptCoT 2.0 (2509.19894).
  *
- * Two jobs, each a table of steps (promptcot.c). A step reads the file of the one before it, asks models, and writes its own file in the folder
+ * Three jobs, each a table of steps (promptcot.c). A step reads the file of the one before it, asks models, and writes its own file in the folder
  * `work`, a record a line:
  *   synthesis    combine    concepts.jsonl -> combinations: concepts that go together, and a level
  *                rationale  -> rationales: several for a combination
@@ -10,6 +10,7 @@
  *                answer     -> records: the teacher's answers that agree, as records of prepare with where everything came from
  *   expectation  posterior  pairs.jsonl (concepts, level, problem) -> posteriors: several rationales for a problem that is there
  *                lesson     -> lessons: the best by reward; generator.jsonl and rationale_model.jsonl, what the two models are to learn
+ *   triples      triple     pairs.jsonl that have a rationale -> triples, and the same two files: what the two models begin with
  * Records keep the keys of those that they came from. A step's files are a function of its settings, its input and the replies (NAME.replies.jsonl),
  * so all steps are gone through again on every run; what was answered is not asked again, and a run that was ended goes on to the same bytes.
  * report.json: what went in and out of each step and why, tokens, cost.
@@ -22,6 +23,7 @@
 extern "C" {
 #endif
 
+enum promptcot_job { JOB_SYNTHESIS, JOB_EXPECTATION, JOB_TRIPLES };
 enum promptcot_domain { DOMAIN_MATH, DOMAIN_CODE };
 struct promptcot {
     char *work, *concepts, *pairs, *until;
@@ -36,7 +38,7 @@ struct promptcot {
     struct decontam_settings decontaminate;
 };
 extern const struct conf_field promptcot_table[];
-extern const char *const promptcot_job_names[]; /* "synthesis", "expectation", NULL */
+extern const char *const promptcot_job_names[]; /* "synthesis", "expectation", "triples", NULL */
 /* What the table cannot know of a job: models that are named and lacking, files that it needs. */
 bool promptcot_check(const struct promptcot *p, struct err *e);
 
@@ -69,6 +71,10 @@ bool step_reward(struct step *s, struct err *e);
 bool step_answer(struct step *s, struct err *e);
 bool step_posterior(struct step *s, struct err *e);
 bool step_lesson(struct step *s, struct err *e);
+bool step_triple(struct step *s, struct err *e);
+/* Inside: the pairs as records with their prompts, in s->in; generator.jsonl and rationale_model.jsonl of s->out. */
+bool step_read_pairs(struct step *s, struct err *e);
+bool step_write_lessons(struct step *s, struct err *e);
 
 /* Concepts that go together: rows of n vectors of equal width; the mean is taken off first, as language models' hidden states all point one way. */
 struct likeness {

@@ -195,15 +195,20 @@ static bool write_lessons(const json_t *records, const char *path, bool generato
     return false;
 }
 
+bool step_write_lessons(struct step *s, struct err *e)
+{
+    char *generator = xprintf("%s/generator.jsonl", s->p->work), *rationale = xprintf("%s/rationale_model.jsonl", s->p->work);
+    bool ok = write_lessons(s->out, generator, true, e) && write_lessons(s->out, rationale, false, e);
+    free(generator);
+    free(rationale);
+    return ok;
+}
+
 bool step_lesson(struct step *s, struct err *e)
 {
     copy_in(s);
     if (!score(s, e))
         return false;
     keep_best(s, "-z", "less_reward");
-    char *generator = xprintf("%s/generator.jsonl", s->p->work), *rationale = xprintf("%s/rationale_model.jsonl", s->p->work);
-    bool ok = write_lessons(s->out, generator, true, e) && write_lessons(s->out, rationale, false, e);
-    free(generator);
-    free(rationale);
-    return ok;
+    return step_write_lessons(s, e);
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const promptcot_job_names[] = {"synthesis", "expectation", NULL};
+const char *const promptcot_job_names[] = {"synthesis", "expectation", "triples", NULL};
 static const char *const domain_names[] = {"math", "code", NULL};
 
 #define AT(field)                         .at = offsetof(struct promptcot, field)
@@ -16,7 +16,8 @@ const struct conf_field promptcot_table[] = {
      AT(job),
      .choices = promptcot_job_names,
      .str_def = "synthesis",
-     .help = "synthesis: new problems; expectation: the best rationales for given ones"},
+     .help =
+         "synthesis: new problems; expectation: the best rationales for given ones; triples: given ones with their rationales, as lessons"},
     {.key = "until", .type = CONF_STR, AT(until), .help = "the last step to be done"},
     {.key = "seed", .type = CONF_INT, AT(seed), .def = 8000, .min = 0, .max = 1e9, .help = "of combinations and of all sampling"},
     {.key = "domain",
@@ -30,7 +31,7 @@ const struct conf_field promptcot_table[] = {
      AT(models),
      .sub = ask_model_table,
      .sub_size = sizeof(struct ask_model),
-     .required = true,
+
      .help = "model folders and endpoints"},
 
     {.key = "concepts",
@@ -78,7 +79,10 @@ const struct conf_field promptcot_table[] = {
      .def = 1,
      .help = "kept answers have exactly one thought, ended by </think>, and more after it"},
 
-    {.key = "pairs", .type = CONF_STR, AT(pairs), .help = "expectation: {\"foundational_concepts\", \"level\", \"problem\"} a line"},
+    {.key = "pairs",
+     .type = CONF_STR,
+     AT(pairs),
+     .help = "expectation, triples: {\"foundational_concepts\", \"level\", \"problem\"} a line, for triples with \"rationale\""},
     {.key = "posterior.model",
      .type = CONF_STR,
      AT(posterior_model),
@@ -95,7 +99,7 @@ static bool named(const struct promptcot *p, const char *key, const char *name, 
 
 bool promptcot_check(const struct promptcot *p, struct err *e)
 {
-    bool synthesis = p->job == 0;
+    bool synthesis = p->job == JOB_SYNTHESIS, expectation = p->job == JOB_EXPECTATION;
     const struct ask_model *m = p->models.at;
     for (int64_t i = 0; i < p->models.n; i++) {
         if (!ask_model_check(&m[i], e))
@@ -108,10 +112,10 @@ bool promptcot_check(const struct promptcot *p, struct err *e)
         if (!named(p, "judge.models", p->judges.at[i], true, e))
             return false;
     if (!synthesis && !p->pairs)
-        return err_set(e, "pairs is not given; the job expectation reads problems from it");
+        return err_set(e, "pairs is not given; the job %s reads problems from it", promptcot_job_names[p->job]);
     if (p->least_level > p->most_level)
         return err_set(e, "combine.least_level %lld is above combine.most_level %lld", (long long)p->least_level, (long long)p->most_level);
     return named(p, "combine.model", p->embed_model, synthesis, e) && named(p, "rationale.model", p->rationale_model, synthesis, e) &&
            named(p, "problem.model", p->problem_model, synthesis, e) && named(p, "answer.model", p->answer_model, synthesis, e) &&
-           named(p, "posterior.model", p->posterior_model, !synthesis, e) && named(p, "reward.model", p->reward_model, !synthesis, e);
+           named(p, "posterior.model", p->posterior_model, expectation, e) && named(p, "reward.model", p->reward_model, expectation, e);
 }

@@ -153,16 +153,37 @@ static bool read_pair(void *ctx, json_t *record, int64_t line, struct err *e)
         return false;
     char *prompt = text_prompt(concepts, level),
          *name = json_is_string(id) ? xstrdup(json_string_value(id)) : xprintf("pair%lld", (long long)line);
-    json_array_append_new(all, json_pack("{s:s, s:O, s:s, s:s, s:s}", "id", name, "foundational_concepts", concepts, "level", level,
-                                         "prompt", prompt, "problem", problem));
+    json_array_append_new(all, json_pack("{s:s, s:O, s:s, s:s, s:s, s:O*}", "id", name, "foundational_concepts", concepts, "level", level,
+                                         "prompt", prompt, "problem", problem, "rationale", json_object_get(record, "rationale")));
     free(prompt);
     free(name);
     return true;
 }
 
+bool step_read_pairs(struct step *s, struct err *e)
+{
+    s->in = json_array();
+    return json_each_line(s->p->pairs, read_pair, s->in, e);
+}
+
+bool step_triple(struct step *s, struct err *e)
+{
+    size_t i;
+    json_t *record;
+    if (!step_read_pairs(s, e))
+        return false;
+    json_array_foreach(s->in, i, record)
+    {
+        if (!*text_of(record, "rationale"))
+            return err_set(e, "%s: the record \"%.60s\" has no \"rationale\", which the job triples needs", s->p->pairs,
+                           text_of(record, "id"));
+        json_array_append(s->out, record);
+    }
+    return step_write_lessons(s, e);
+}
+
 bool step_posterior(struct step *s, struct err *e)
 {
     struct writing w = {s->p->posterior_model, "rationale", END_RATIONALE, "z", s->p->posterior, ask_posterior, text_rationale};
-    s->in = json_array();
-    return json_each_line(s->p->pairs, read_pair, s->in, e) && write_all(s, &w, e);
+    return step_read_pairs(s, e) && write_all(s, &w, e);
 }

@@ -663,6 +663,21 @@ static void expectation(void)
     json_decref(g);
     json_decref(q);
     end(&s);
+
+    /* Pairs that have a rationale are lessons as they are, without a model. */
+    put("three.jsonl", "{\"foundational_concepts\":[\"A\"],\"level\":\"easy\",\"problem\":\"What?\",\"rationale\":\"Because.\"}\n");
+    put("t3.json", "{\"work\":\"t3\",\"job\":\"triples\",\"pairs\":\"three.jsonl\"}");
+    r = run_program(dir, "promptcot t3.json");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    g = load_lines("t3/generator.jsonl");
+    char *completion = text_completion("Because.", "What?");
+    check_str(text_of(json_array_get(g, 0), "completion"), completion);
+    free(completion);
+    json_decref(g);
+    r = run_program(dir, "promptcot t3.json --pairs pairs.jsonl");
+    check(r.code == 1 && strstr(r.err, "the record \"one\" has no \"rationale\""));
+    ran_free(&r);
 }
 
 static void wrong_settings(void)
