@@ -3,7 +3,7 @@
  * Two questions have two intervals:
  *   "these problems"       the problems stand fixed, the samples are drawn anew: what would the same model score here again?
  *   "problems like these"  the problems are drawn anew as well: what does the model score on such problems?
- * m problems with n samples each; right[i] of them (0 .. n) are right. tests/test_metrics_coverage.c measures the coverage of every interval:
+ * m problems with n samples each; right[i] of them (0 .. n) are right. tests/test_metrics_coverage.c measures every interval's coverage:
  * between 93.5% and 97% at 30 problems, accuracies of 5% to 95%, 1, 4 and 16 samples, and spreads between problems from none to nearly all
  * or nothing. With one sample a problem nothing tells noise from spread: "these problems" is then the widest that it can be, and covers
  * 94.5% and more. So do both of a pass@k near 1.
@@ -65,8 +65,8 @@ struct paired {
     int64_t a_better, b_better, equal; /* problems, by their means */
 };
 /* Tests: two-sided, the share of arrangements whose difference is at least as large. With one sample each both are McNemar's exact test.
- * Intervals: for these problems, each run's own, put together as for a difference of independent estimates (MOVER: Zou and Donner 2008); for
- * problems like these, Student's t on the problems' differences, at least as wide as if two problems differed by one sample; these cover
+ * Intervals: for these problems, each run's own, put together as for a difference of independent estimates (MOVER: Zou and Donner 2008);
+ * for problems like these, Student's t on the problems' differences, at least as wide as if two problems differed by one sample; these cover
  * 91.5% to 98.5% in the simulations. False: n_a and n_b have so large a common multiple that the exact tests would take too much memory. */
 bool metric_paired(struct paired *out, const int64_t *right_a, int64_t n_a, const int64_t *right_b, int64_t n_b, int64_t m, struct err *e);
 
