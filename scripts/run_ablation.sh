@@ -2,11 +2,11 @@
 # scripts/run_ablation.sh - the paper's ablation at small scale, on generated problems: phase 1 alone; phase 2 without the synthesised (composed)
 # problems; phase 2 whole; phase 2 on mathematics alone. All start from the same phase 1, take as many steps, and answer the same held-out
 # problems. The table goes to standard output and runs/ablation/table.md, pages beside it.
-# usage: [BACKEND=cuda] scripts/run_ablation.sh   (HELD_OUT=N: problems of each kind, default 300)
+# usage: [BACKEND=cuda] scripts/run_ablation.sh   (HELD_OUT=N: problems of each kind, default 200)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=${BUILD:-build/${BACKEND:-cpu}}
-held_out=${HELD_OUT:-300}
+held_out=${HELD_OUT:-200}
 run=runs/ablation
 # OpenMP threads that wait spin for some 10 ms by default, which ruins a machine that does other work too: they sleep sooner.
 export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}

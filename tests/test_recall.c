@@ -175,8 +175,11 @@ static void training_documents_are_prepared(void)
         json_t *turns = json_object_get(r, "messages"), *label;
         for (size_t t = 1; t < json_array_size(turns); t += 2)
             strcat(strcat(want, json_string_value(json_object_get(json_array_get(turns, t), "content"))), "\n");
-        json_array_foreach(json_object_get(json_array_get(dumped, i), "labels"), j, label) if (json_integer_value(label) >= 3 && n < 63)
-            strncat(got, (char[]){(char)(json_integer_value(label) - 3), 0}, 1);
+        json_array_foreach(json_object_get(json_array_get(dumped, i), "labels"), j, label)
+        {
+            if (json_integer_value(label) >= 3 && n < 63)
+                got[n++] = (char)(json_integer_value(label) - 3);
+        }
         want[strlen(want) - 1] = 0; /* after the last answer comes the end token */
         check_str(got, want);
     }
