@@ -267,8 +267,6 @@ bool ask_endpoint(struct asks *a, const int64_t *todo, int64_t n, struct ask_tot
     const struct ask_model *m = a->model;
     const char *ends[] = {m->api == ASK_CHAT ? "chat/completions" : "completions", "completions", "embeddings"};
     size_t length = strlen(m->url);
-    if (a->kind == ASK_LOGPROB && m->api == ASK_CHAT)
-        return err_set(e, "model \"%s\": log-probabilities of given text need a folder or the api \"completions\"", m->name);
     if (!started)
         http_start();
     started = true;

@@ -113,6 +113,10 @@ bool promptcot_check(const struct promptcot *p, struct err *e)
             return false;
     if (!synthesis && !p->pairs)
         return err_set(e, "pairs is not given; the job %s reads problems from it", promptcot_job_names[p->job]);
+    const struct ask_model *reward = p->reward_model ? ask_model_find(&p->models, p->reward_model, e) : NULL;
+    if (reward && reward->url && reward->api == ASK_CHAT)
+        return err_set(e, "reward.model: \"%s\" has the api chat; log-probabilities of given text need a folder or completions",
+                       p->reward_model);
     if (p->least_level > p->most_level)
         return err_set(e, "combine.least_level %lld is above combine.most_level %lld", (long long)p->least_level, (long long)p->most_level);
     return named(p, "combine.model", p->embed_model, synthesis, e) && named(p, "rationale.model", p->rationale_model, synthesis, e) &&

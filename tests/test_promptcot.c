@@ -695,10 +695,11 @@ static void wrong_settings(void)
         {"--models.0.folder nowhere", "there is no folder nowhere", 1},
         {"--combine.concepts 13", "12 concepts of the domain and the levels asked for; expected 13", 1},
         {"--domain code", "0 concepts of the domain", 1},
-        {"--reward.model talker", "log-probabilities of given text need", 1},
+        {"--reward.model talker", "\"talker\" has the api chat; log-probabilities of given text need", 1},
         {"--combine.problms 3", "combine.problms", 2},
         {"stray", "one word too many", 2},
     };
+    some_concepts();
     settings("p.json", "work", 1, "");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct ran r = run_program(dir, "promptcot p.json %s", cases[i].edit);
