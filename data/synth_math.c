@@ -84,14 +84,6 @@ const struct math_concept *math_concept_at(int i)
     return NULL;
 }
 
-bool synth_chosen(const struct synth_choice *c, const char *name)
-{
-    for (int64_t i = 0; i < c->n; i++)
-        if (strcmp(c->names[i], name) == 0)
-            return true;
-    return c->n == 0;
-}
-
 /* ---- composition ---- */
 
 /* How many concepts and how large numbers a level has. */
@@ -157,7 +149,7 @@ static void put_value(struct text *t, struct ratio v)
 /* Fewer steps than wanted: the draws left no way to go on. */
 static bool draw_steps(struct math_steps *steps, struct draw *r, int wanted, int size, const struct synth_choice *choice)
 {
-    char scrap[6000];
+    char scrap[6000] = "";
     for (steps->n = 0; steps->n < wanted;) {
         struct math_step *s = &steps->at[steps->n], *before = steps->n ? s - 1 : NULL;
         *s = (struct math_step){.concept = draw_concept(r, choice, steps)};

@@ -29,13 +29,6 @@ static inline void synth_problem_free(struct synth_problem *p)
     p->truth = NULL;
 }
 
-/* Which concepts may be used: all when n is 0. Returns false for a name that no concept of the table has. */
-struct synth_choice {
-    char **names;
-    int64_t n;
-};
-bool synth_chosen(const struct synth_choice *c, const char *name);
-
 #ifdef __cplusplus
 }
 #endif

@@ -36,3 +36,11 @@ bool synth_held_out(const char *problem)
     hex[8] = 0;
     return strtoul(hex, NULL, 16) % 10 == 0;
 }
+
+bool synth_chosen(const struct synth_choice *c, const char *name)
+{
+    for (int64_t i = 0; i < c->n; i++)
+        if (strcmp(c->names[i], name) == 0)
+            return true;
+    return c->n == 0;
+}

@@ -1,4 +1,4 @@
-/* data/synth_text.h - what the generators of problems share: numbers drawn in order, text of bounded length, who is held out. */
+/* data/synth_text.h - what the generators of problems share: numbers drawn in order, text of bounded length, what is held out, what may be used. */
 #ifndef DATA_SYNTH_TEXT_H
 #define DATA_SYNTH_TEXT_H
 #include <stdbool.h>
@@ -26,6 +26,13 @@ void put(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 
 
 /* One in ten problems is held out, by a hash of what is asked (whatever the seed), so training and evaluation never meet. */
 bool synth_held_out(const char *problem);
+
+/* Which concepts may be used: all when n is 0. */
+struct synth_choice {
+    char **names;
+    int64_t n;
+};
+bool synth_chosen(const struct synth_choice *c, const char *name);
 
 #ifdef __cplusplus
 }
