@@ -168,7 +168,7 @@ for n in "${counts[@]}"; do
     log=$out/log-rate-$n
     launch "$n" "$out/phase1.json" "--run_dir=$out/rate/$n" --batch.rows=$((n * rows)) --phases.0.steps=$((steps < 8 ? steps : 8)) \
         --checkpoint.every_steps=1000000
-    finish "the run of $n ranks"
+    finish "the run for the rate of $n"
     keep_manifests "$out/rate/$n"
 done
 
@@ -233,7 +233,7 @@ if [ "$fewer" -gt 0 ]; then
  \"step_s\": $(seconds "$t2" "$t3")}"
     finish "the rest of phase 2"
 else
-    say "no smaller number of ranks has the memory: phase 2 goes on as it is"
+    say "there is no smaller number of ranks with enough memory: phase 2 goes on as it is"
     finish "phase 2"
     keep_manifests "$one"
 fi

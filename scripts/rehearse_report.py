@@ -252,9 +252,9 @@ def markdown(d):
     if cpu and d["ranks"] > d["cores"]:
         out += ["%d ranks share %d cores: waiting for exchanges is mostly waiting for a turn, and rates are no measure of scaling."
                 % (d["ranks"], d["cores"]), ""]
-    out += ["## Rates from 1 to %d ranks (phase 1)" % d["ranks"], ""] + rates_table(d)
+    out += ["## Rates from 1 to %s (phase 1)" % ranks_of(d["ranks"]), ""] + rates_table(d)
     p = d["phases"]
-    out += ["## Both phases, undisturbed, %d ranks" % d["ranks"], ""]
+    out += ["## Both phases, undisturbed, %s" % ranks_of(d["ranks"]), ""]
     out += table(["phase", "tokens a row", "tokens/s", "step", "MFU", "waits for exchanges", "sent by a rank", "GiB a rank", "planned",
                   "a checkpoint", "stood still"],
                  [[x["phase"], x["seq_len"], "{:,.0f}".format(x["tokens_per_s"]), "%.3f s" % x["step_s"],
@@ -301,7 +301,7 @@ def plot(where, d, runs):
         write(path, "".join(json.dumps({"step": s["step"] + p * d["steps"], "loss": s["loss"]}) + "\n" for p in (0, 1) for s in runs[name][p]))
         words.append("%s=%s" % (label, path))
     subprocess.run([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "plot_losses.py"), where + "/losses.svg",
-                    "loss, phase 1 and phase 2, %d ranks" % d["ranks"]] + words, check=True)
+                    "loss, phase 1 and phase 2, %s" % ranks_of(d["ranks"])] + words, check=True)
 
 
 def write_report(o):
