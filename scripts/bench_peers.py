@@ -113,7 +113,7 @@ def chunk_exact(S, x, B, C, dt, dt_bias, A_log, D):
     [G, h]. Every exponent is at most 0, so nothing overflows however fast a state decays."""
     dt = torch.logaddexp(dt + dt_bias, torch.zeros_like(dt))
     cum = torch.cumsum(-torch.exp(A_log) * dt, 0)
-    causal = torch.ones(len(x), len(x), dtype=torch.bool, device=x.device).tril()[:, :, None, None]
+    causal = torch.ones(len(x), len(x), dtype=torch.bool, device=DEVICE).tril()[:, :, None, None]
     decay = torch.exp(torch.where(causal, cum[:, None] - cum[None], -math.inf))
     pairs = torch.einsum("ign,jgn->ijg", C, B)[..., None] * decay * dt
     y = torch.einsum("ijgh,jghp->ighp", pairs, x) + torch.einsum("ign,ghpn->ighp", C, S) * torch.exp(cum)[..., None] + D[..., None] * x
