@@ -245,6 +245,8 @@ static void planted_copies(void)
         make_problem(&one, 8, i, 4 + i % 90);
         wrong += found(d, record_of("", one.at, dresses[1][1]), id, &room) != -1;
     }
+    fprintf(stderr, "  made-up problems: exact %d of %d, other dress %d of %d, other numbers %d of %d\n", exact, tries, dressed, longer,
+            near, nears);
     check_msg(exact >= tries * 99 / 100, "of %d exact copies %d are found", tries, exact);
     check_msg(dressed >= longer * 99 / 100, "of %d copies in other dress %d are found", longer, dressed);
     check_msg(near >= nears * 95 / 100, "of %d copies with other numbers %d are found", nears, near);
