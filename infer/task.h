@@ -61,6 +61,8 @@ extern const struct task *const tasks[]; /* ended by NULL */
 /* NULL, and e lists those that there are. */
 const struct task *task_find(const char *name, struct err *e);
 
+/* For tasks whose truth comes with its prompts: the record's "prompt". */
+char *task_own_prompt(const json_t *truth, struct err *e);
 /* For tasks whose answer is a number: the truth's "answer" (a string or an integer; with "####", what follows it), and the verdict on the
  * number that the rules of infer/answer.h find. */
 bool task_number_gold(const json_t *truth, char **key, struct err *e);

@@ -8,17 +8,11 @@ static void judge(struct verdict *v, const json_t *truth, const char *key, const
     task_number_judge(v, key, text, cut, rules);
 }
 
-static char *prompt(const json_t *truth, struct err *e)
-{
-    const char *text;
-    return json_get_str(truth, "prompt", &text, e) ? xstrdup(text) : NULL;
-}
-
 const struct task task_arithmetic = {
     .name = "arithmetic",
     .about = "exact numbers: the text after </think> as a whole; else the last closed box, 'answer is', the last number",
     .sampling = {.samples = 1, .max_new_tokens = 256},
-    .prompt = prompt,
+    .prompt = task_own_prompt,
     .gold = task_number_gold,
     .judge = judge,
 };

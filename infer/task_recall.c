@@ -135,6 +135,8 @@ static const char *const kept[] = {"question", "length", "facts", "position", NU
 const struct task task_recall = {
     .name = "recall",
     .about = "values of keys and words of long documents (synth --domain recall): the first line as it stands",
+    .sampling = {.samples = 1, .max_new_tokens = 8},
+    .prompt = task_own_prompt,
     .gold = gold,
     .judge = judge,
     .kept = kept,

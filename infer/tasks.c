@@ -32,6 +32,12 @@ const struct task *task_find(const char *name, struct err *e)
     return NULL;
 }
 
+char *task_own_prompt(const json_t *truth, struct err *e)
+{
+    const char *text;
+    return json_get_str(truth, "prompt", &text, e) ? xstrdup(text) : NULL;
+}
+
 bool task_number_gold(const json_t *truth, char **key, struct err *e)
 {
     json_t *answer = json_object_get(truth, "answer");
