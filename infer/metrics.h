@@ -67,7 +67,8 @@ struct paired {
 /* Tests: two-sided, the share of arrangements whose difference is at least as large. With one sample each both are McNemar's exact test.
  * Intervals: for these problems, each run's own, put together as for a difference of independent estimates (MOVER: Zou and Donner 2008);
  * for problems like these, Student's t on the problems' differences, at least as wide as if two problems differed by one sample; these
- * cover 91.5% to 98.5% in the simulations. False: n_a and n_b have so large a common multiple that the exact tests would take too much memory. */
+ * cover 91.5% to 98.5% in the simulations. False: n_a and n_b have so large a common multiple that the exact tests would take too
+ * much memory. */
 bool metric_paired(struct paired *out, const int64_t *right_a, int64_t n_a, const int64_t *right_b, int64_t n_b, int64_t m, struct err *e);
 
 #ifdef __cplusplus
