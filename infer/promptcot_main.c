@@ -14,7 +14,6 @@ int main(int argc, char **argv)
 {
     struct promptcot p = {0};
     struct err e;
-    const char **words = xcalloc((size_t)argc + 1, sizeof *words);
     int n_words;
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0) {
@@ -26,6 +25,7 @@ int main(int argc, char **argv)
         err_set(&e, "CONFIG.json must come first, as in: promptcot configs/promptcot.json --combine.problems=100");
         cli_usage(argv[0], &e);
     }
+    const char **words = xcalloc((size_t)argc + 1, sizeof *words);
     conf_defaults(&p, promptcot_table);
     bool ok = conf_from_file(&p, promptcot_table, argv[1], &e);
     if (ok && (!conf_from_args(&p, promptcot_table, argc - 1, argv + 1, words, &n_words, &e) || !conf_check(&p, promptcot_table, &e)))

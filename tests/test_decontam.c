@@ -213,7 +213,8 @@ static void planted_copies(void)
          "output to STDOUT.\n```python\n# YOUR CODE HERE\n```\n\n"},
         {"Problem:\n", "\n\nThink it over."},
     };
-    FILE *f = fopen(path_of("made.jsonl"), "w");
+    char *path = path_of("made.jsonl");
+    FILE *f = fopen(path, "w");
     for (uint64_t i = 0; i < PROBLEMS; i++) {
         make_problem(&one, 7, i, 4 + i % 90); /* short ones as well */
         json_t *v = json_pack("{s:I, s:s}", "id", (json_int_t)i, "problem", one.at);
@@ -222,7 +223,6 @@ static void planted_copies(void)
         json_decref(v);
     }
     must(fclose(f) == 0);
-    char *path = path_of("made.jsonl");
     struct decontam *d = open_against((const char *const[]){path}, 1, 0.5);
     check_int(decontam_problems(d), PROBLEMS);
     int exact = 0, dressed = 0, near = 0, nears = 0, wrong = 0, tries = 0, longer = 0;
@@ -414,7 +414,7 @@ static void in_a_mixture(void)
     free(path);
 }
 
-/* Ten times the records in the same memory. */
+/* Ten times the records in the same memory. Under the address sanitizer, memory given back is not kept for its sake. */
 static void constant_memory(void)
 {
     static const int sizes[] = {20000, 200000};
@@ -428,7 +428,7 @@ static void constant_memory(void)
                     i, i + 1, 2 * i + 1);
         must(fclose(f) == 0);
         char *command = xprintf(
-            "cd '%s' && exec '%s/decontaminate' --threads 2 --input many.jsonl --against eval.jsonl --output o.jsonl --removed r.jsonl "
+            "cd '%s' && ASAN_OPTIONS=quarantine_size_mb=1 exec '%s/decontaminate' --threads 2 --input many.jsonl --against eval.jsonl --output o.jsonl --removed r.jsonl "
             "2>/dev/null",
             dir, program);
         pid_t child = fork();
