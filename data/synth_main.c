@@ -62,7 +62,7 @@ static const struct conf_field table[] = {
      .type = CONF_STR,
      AT(truth),
      .help = "math, code: also the same problems as score wants them (--kind eval: --output is that)"},
-    {.key = "concept", .type = CONF_STRS, AT(concepts), .help = "math, code: only these; may be repeated"},
+    {.key = "concept", .type = CONF_STRS, AT(concepts), .help = "math, code: only these"},
     {.key = "list_concepts", .type = CONF_BOOL, AT(list), .help = "print the names of the domain's concepts and end"},
     {.key = "template",
      .type = CONF_CHOICE,
