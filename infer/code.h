@@ -25,6 +25,9 @@ void code_tests_free(struct code_tests *t);
  * it was not cut off. Fills v->extracted, or v->why. */
 void code_find_program(struct verdict *v, const char *text, bool cut);
 
+/* The same as the judge() of a task whose answers are programs. */
+void code_task_judge(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut);
+
 /* Checks that a record's tests can be read; *key stays NULL. */
 bool code_gold(bool (*tests)(struct code_tests *, const json_t *, struct err *), const json_t *truth, struct err *e);
 

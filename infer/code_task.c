@@ -55,3 +55,9 @@ void code_find_program(struct verdict *v, const char *text, bool cut)
     if (!v->extracted)
         v->why = xstrdup("no fenced block (``` to ```) in the answer");
 }
+void code_task_judge(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut)
+{
+    (void)truth;
+    (void)key;
+    code_find_program(v, text, cut);
+}

@@ -39,12 +39,6 @@ static bool gold(const json_t *truth, char **key, struct err *e)
     (void)key;
     return code_gold(tests, truth, e);
 }
-static void judge(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut)
-{
-    (void)truth;
-    (void)key;
-    code_find_program(v, text, cut);
-}
 
 const struct task task_humaneval = {
     .name = "humaneval",
@@ -52,7 +46,7 @@ const struct task task_humaneval = {
     .sampling = SAMPLING_PAPER(1),
     .prompt = prompt,
     .gold = gold,
-    .judge = judge,
+    .judge = code_task_judge,
     .tests = tests,
 };
 const struct task task_humanevalplus = {
@@ -61,6 +55,6 @@ const struct task task_humanevalplus = {
     .sampling = SAMPLING_PAPER(1),
     .prompt = prompt,
     .gold = gold,
-    .judge = judge,
+    .judge = code_task_judge,
     .tests = tests_plus,
 };

@@ -37,12 +37,6 @@ static bool gold(const json_t *truth, char **key, struct err *e)
     (void)key;
     return code_gold(tests, truth, e);
 }
-static void judge(struct verdict *v, const json_t *truth, const char *key, const char *text, bool cut)
-{
-    (void)truth;
-    (void)key;
-    code_find_program(v, text, cut);
-}
 
 const struct task task_mbppplus = {
     .name = "mbppplus",
@@ -50,6 +44,6 @@ const struct task task_mbppplus = {
     .sampling = SAMPLING_PAPER(1),
     .prompt = prompt,
     .gold = gold,
-    .judge = judge,
+    .judge = code_task_judge,
     .tests = tests,
 };
