@@ -64,12 +64,6 @@ template <int PENDING> __device__ __forceinline__ void copies_wait()
     asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
 
-/* Arrives at a barrier in shared memory when all copies that this thread has started are done. */
-__device__ __forceinline__ void copies_arrive(uint64_t *b)
-{
-    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(b)) : "memory");
-}
-
 /* Like __syncthreads, for the THREADS of the block (whole warps) that use barrier ID (1 to 15). */
 template <int ID, int THREADS> __device__ __forceinline__ void barrier()
 {

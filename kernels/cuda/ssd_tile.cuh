@@ -198,11 +198,10 @@ struct alignas(16) tile_steps {
         return fminf(cum[TILE - 1] - cum[row], 0.f);
     }
 };
-/* dt and cum point at the first row's; t numbers the threads that take part, 2 TILE of them or more. */
-__device__ __forceinline__ void steps_copy(struct tile_steps *s, const float *dt, const float *cum, int heads, int len,
-                                           int t = threadIdx.x % THREADS)
+/* dt and cum point at the first row's. */
+__device__ __forceinline__ void steps_copy(struct tile_steps *s, const float *dt, const float *cum, int heads, int len)
 {
-    int row = t & 63;
+    int t = threadIdx.x % THREADS, row = t & 63;
     if (t < TILE)
         copy4_async(&s->dt[row], dt + (int64_t)(row < len ? row : 0) * heads, row < len);
     else if (t < 2 * TILE)
