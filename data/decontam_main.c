@@ -77,6 +77,8 @@ static bool read_batch(void *context, void *item)
         return false;
     if (b->room < b->in.n)
         b->found = xrealloc(b->found, (size_t)(b->room = 2 * b->in.n) * sizeof *b->found);
+    for (int64_t i = 0; i < b->in.n; i++)
+        b->found[i] = (struct found){0}; /* it is freed, too, if the run ends before it is worked on */
     return true;
 }
 
@@ -165,8 +167,8 @@ static void go_through(struct work *w)
     if (!w->failed)
         progress_end(&w->progress, records_size(w->records), NULL);
     for (int i = 0; i < n_items; i++) {
-        for (int64_t k = 0; w->failed && k < batch[i].in.n; k++)
-            free(batch[i].found ? batch[i].found[k].line : NULL);
+        for (int64_t k = 0; k < batch[i].in.n; k++)
+            free(batch[i].found[k].line);
         free(batch[i].found);
         records_batch_free(&batch[i].in);
     }
