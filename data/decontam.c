@@ -494,7 +494,7 @@ char *decontam_line(const json_t *raw, const char *where, const json_t *hit)
     if (id)
         json_object_set(v, "id", id);
     json_object_update(v, (json_t *)hit);
-    char *line = json_dumps(v, JSON_COMPACT | json_exact(v));
+    char *line = json_line(v);
     must(line);
     json_decref(v);
     return line;

@@ -2,12 +2,11 @@
 #include "data/filter.h"
 #include "data/borders.h" /* utf8_char */
 #include "data/import.h"
+#include "data/keys.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#define XXH_INLINE_ALL /* no library to link */
-#include <xxhash.h>    /* XXH3_64bits */
 
 const char *const reason_names[REASONS] = {"taken",          "bad_record", "no_statement", "where",        "no_thought", "no_answer",
                                            "other_language", "too_short",  "too_long",     "contaminated", "duplicate",  "not_drawn"};
@@ -45,7 +44,7 @@ static char *column_text(const json_t *v)
 {
     if (!v || json_is_null(v) || (json_is_string(v) && strcmp(json_string_value(v), "n/a") == 0))
         return NULL;
-    return json_is_string(v) ? xstrdup(json_string_value(v)) : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | json_exact(v));
+    return json_is_string(v) ? xstrdup(json_string_value(v)) : json_line(v);
 }
 
 static bool text_fits(const struct mixture_where *w, const char *text)
@@ -289,13 +288,13 @@ bool filter_key(enum mixture_unique unique, const json_t *raw, const json_t *rec
     if (unique == UNIQUE_ID) {
         char *id = column_text(json_object_get(raw, "id"));
         if (id)
-            *key = XXH3_64bits(id, strlen(id));
+            *key = keys_text(id);
         free(id);
         return id != NULL;
     }
     parts(record, &question, &answer);
     if (unique == UNIQUE_PROMPT) {
-        *key = XXH3_64bits(question, strlen(question));
+        *key = keys_text(question);
         return true;
     }
     json_t *what = json_object();
@@ -304,7 +303,7 @@ bool filter_key(enum mixture_unique unique, const json_t *raw, const json_t *rec
         if (json_object_get(record, keys[i]))
             json_object_set(what, keys[i], json_object_get(record, keys[i]));
     char *dump = json_dumps(what, JSON_COMPACT);
-    *key = XXH3_64bits(dump, strlen(dump));
+    *key = keys_text(dump);
     free(dump);
     json_decref(what);
     return true;

@@ -142,7 +142,7 @@ static char *line_of(const struct work *w, const struct record *from, int64_t nu
     for (int64_t i = 0; i < w->s->keep.n; i++)
         if (!json_object_get(out, w->s->keep.at[i]) && json_object_get(raw, w->s->keep.at[i]))
             json_object_set(out, w->s->keep.at[i], json_object_get(raw, w->s->keep.at[i]));
-    char *line = json_dumps(out, JSON_COMPACT | json_exact(out));
+    char *line = json_line(out);
     must(line);
     free(name);
     json_decref(out);
