@@ -96,8 +96,7 @@ static void look_at(const struct work *w, const struct record *from, struct deco
         f->line = decontam_line(raw, where, hit);
         f->how = decontam_how(hit);
     } else {
-        f->line = records_are_lines(w->records, from) ? xprintf("%.*s", (int)from->n, (const char *)from->at)
-                                                      : json_dumps(raw, JSON_COMPACT | json_exact(raw));
+        f->line = records_are_lines(w->records, from) ? xprintf("%.*s", (int)from->n, (const char *)from->at) : json_line(raw);
     }
     must(f->line);
     json_decref(hit);
