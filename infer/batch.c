@@ -65,27 +65,20 @@ static bool prefill(struct batch *b, struct err *e)
 static bool fill(struct batch *b, struct err *e)
 {
     while (b->live < engine_slots(b->g) && b->prompt < b->p->n) {
-        if (answers_left(b->out, b->prompt) == 0) { /* by an earlier run */
+        if (b->sample == b->s->samples || answers_left(b->out, b->prompt) == 0) { /* the rest is an earlier run's */
+            b->sample = 0;
             b->prompt++;
             continue;
         }
         if (b->sample == 0 && !prefill(b, e))
             return false;
-        while (b->sample < b->s->samples && answers_has(b->out, b->prompt, b->sample))
-            b->sample++;
-        if (b->sample == b->s->samples) {
-            b->sample = 0;
-            b->prompt++;
+        int32_t sample = b->sample++;
+        if (answers_has(b->out, b->prompt, sample))
             continue;
-        }
-        int32_t slot = engine_fork(b->g, batch_stream(&b->p->at[b->prompt], b->sample));
+        int32_t slot = engine_fork(b->g, batch_stream(&b->p->at[b->prompt], sample));
         must(slot >= 0);
-        b->slot[slot] = (struct running){.prompt = b->prompt, .sample = b->sample};
+        b->slot[slot] = (struct running){.prompt = b->prompt, .sample = sample};
         b->live++;
-        if (++b->sample == b->s->samples) {
-            b->sample = 0;
-            b->prompt++;
-        }
     }
     return true;
 }
