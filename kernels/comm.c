@@ -148,6 +148,16 @@ void comm_gather(void *all, const void *mine, size_t bytes)
         memcpy(all, mine, bytes);
 }
 
+double comm_most(double mine)
+{
+    double *all = xmalloc(sizeof *all * (size_t)comm.size), most = mine;
+    comm_gather(all, &mine, sizeof mine);
+    for (int r = 0; r < comm.size; r++)
+        most = all[r] > most ? all[r] : most;
+    free(all);
+    return most;
+}
+
 void comm_send(const void *p, size_t bytes, int to)
 {
     for (size_t at = 0; at < bytes; at += MOST)

@@ -31,6 +31,7 @@ int comm_local_size(void);
 void comm_barrier(void);
 void comm_broadcast(void *p, size_t bytes, int from);
 void comm_gather(void *all, const void *mine, size_t bytes); /* all: [size][bytes], on every rank */
+double comm_most(double mine);                               /* of the ranks' values, on every rank */
 void comm_send(const void *p, size_t bytes, int to);         /* met by comm_recv() there */
 void comm_recv(void *p, size_t bytes, int from);
 /* Whether all ranks are well. If not, all get false and the message of the first that is not, which names the rank unless all failed alike. */

@@ -34,7 +34,7 @@ struct saver {
 
 static int64_t set_bytes(const struct param_table *t, const struct tensors_part *own)
 {
-    return own ? own->bytes : t->bytes[F32];
+    return tensors_bytes((struct tensors){t, F32, NULL, own});
 }
 
 int64_t saver_bytes(const struct param_table *t, const struct tensors_part *own, bool compress)
@@ -109,17 +109,6 @@ static void join(struct saver *s)
     s->threaded = false;
 }
 
-/* The most of the ranks' values. */
-static double most_of_ranks(double mine)
-{
-    double *all = xmalloc(sizeof *all * (size_t)comm_size()), most = mine;
-    comm_gather(all, &mine, sizeof mine);
-    for (int r = 0; r < comm_size(); r++)
-        most = all[r] > most ? all[r] : most;
-    free(all);
-    return most;
-}
-
 bool saver_begin(struct saver *s, const struct progress_state *at, double *stall_s, struct err *e)
 {
     double begin = log_now();
@@ -135,7 +124,7 @@ bool saver_begin(struct saver *s, const struct progress_state *at, double *stall
     } else {
         begin_job(s, WRITING);
     }
-    *stall_s = s->stall_s = most_of_ranks(log_now() - begin);
+    *stall_s = s->stall_s = comm_most(log_now() - begin);
     return true;
 }
 
@@ -162,7 +151,7 @@ static void add_sums(struct saver *s)
 bool saver_step(struct saver *s, struct err *e)
 {
     while (s->stage == WRITING || s->stage == COMMITTING) {
-        if (most_of_ranks(s->done ? 0 : 1) > 0)
+        if (comm_most(s->done ? 0 : 1) > 0)
             return true;
         join(s);
         if (!s->ok)

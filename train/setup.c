@@ -96,17 +96,6 @@ static bool open_phases(struct setup *u, bool plan, struct err *e)
 
 static const double GIB = 1024.0 * 1024 * 1024;
 
-/* The smallest of the ranks' values. */
-static int32_t least_of_ranks(int32_t mine)
-{
-    int32_t *all = xmalloc(sizeof *all * (size_t)comm_size()), least = mine;
-    comm_gather(all, &mine, sizeof mine);
-    for (int r = 0; r < comm_size(); r++)
-        least = all[r] < least ? all[r] : least;
-    free(all);
-    return least;
-}
-
 static bool choose_recompute(struct setup *u, bool plan, struct err *e)
 {
     struct memory_shape *s = &u->shape;
@@ -119,7 +108,7 @@ static bool choose_recompute(struct setup *u, bool plan, struct err *e)
     }
     if (plan)
         return true;
-    s->model.kept_layers = least_of_ranks(s->model.kept_layers);
+    s->model.kept_layers = (int32_t)-comm_most(-s->model.kept_layers); /* the least */
     int64_t need = memory_total(&u->table, s);
     if (need <= budget)
         return true;
@@ -151,7 +140,7 @@ static void choose_copy(struct setup *u, bool plan)
         room = 0.9 * (double)host / comm_local_size();
     bool fits = (double)u->copy <= room;
     if (!plan)
-        fits = least_of_ranks(fits);
+        fits = comm_most(fits ? 0 : 1) == 0;
     if (fits)
         return;
     log_line("no room for a copy of the %.2f GiB that a rank saves (%.2f GiB can be had): training will stand still while it is written",
