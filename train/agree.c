@@ -65,8 +65,7 @@ static char *find_difference(const json_t *a, const json_t *b, const json_t **in
 
 static char *show(const json_t *v)
 {
-    char *text = v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | json_exact(v)) : NULL,
-         *cut = xprintf("%.100s", text ? text : "not given");
+    char *text = v ? json_line(v) : NULL, *cut = xprintf("%.100s", text ? text : "not given");
     free(text);
     return cut;
 }
@@ -74,7 +73,7 @@ static char *show(const json_t *v)
 static bool agree_settings(const struct settings *s, struct err *e)
 {
     json_t *o = conf_to_json(s, settings_table);
-    char *text = json_dumps(o, JSON_COMPACT | json_exact(o)), hex[HASH_XXH3_HEX];
+    char *text = json_line(o), hex[HASH_XXH3_HEX];
     must(text);
     hash_xxh3(text, strlen(text), hex);
     int rank = comm_rank(), size = comm_size(), other = 0;
