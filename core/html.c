@@ -143,6 +143,13 @@ void html_table_end(struct html *h)
     fputs("</tr></table></div>\n", h->f);
 }
 
+void html_key(struct html *h, const char *colour, const char *name)
+{
+    fprintf(h->f, "<span class=\"key\"><i style=\"background:var(--%s)\"></i>", colour);
+    html_text(h, name);
+    fputs("</span>", h->f);
+}
+
 void html_fold(struct html *h, const char *summary, const char *text)
 {
     fputs("<details><summary>", h->f);

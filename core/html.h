@@ -38,6 +38,9 @@ void html_table_end(struct html *h);
 /* Text that unfolds when its summary is touched. */
 void html_fold(struct html *h, const char *summary, const char *text);
 
+/* A line of a legend: a dash of a colour ("c0" .. "c5", "good", ...), and its name. */
+void html_key(struct html *h, const char *colour, const char *name);
+
 struct html_line {
     const char *name; /* in the legend */
     const double *x, *y;

@@ -2,7 +2,6 @@
 #include "core/html.h"
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { WIDE = 660, SMALL = 320, HEIGHT = 280, SMALL_HEIGHT = 210, LEFT = 58, RIGHT = 14, TOP = 10, BOTTOM = 44 };
 
@@ -125,9 +124,9 @@ static double *smoothed(const struct html_line *l, int64_t n)
 static void legend(struct html *h, const struct html_chart *c)
 {
     for (int i = 0; c->n_line > 1 && i < c->n_line; i++) {
-        fprintf(h->f, "<span class=\"key\"><i style=\"background:var(--c%d)\"></i>", c->line[i].colour);
-        html_text(h, c->line[i].name);
-        fputs("</span>", h->f);
+        char colour[16];
+        snprintf(colour, sizeof(colour), "c%d", c->line[i].colour);
+        html_key(h, colour, c->line[i].name);
     }
 }
 
@@ -204,11 +203,8 @@ void html_bars(struct html *h, const char *title, const char *mark_name, const s
     fputs("<figure><figcaption>", h->f);
     html_text(h, title);
     fputs("</figcaption>", h->f);
-    if (marks) {
-        fputs("<span class=\"key\"><i style=\"background:var(--c1)\"></i>", h->f);
-        html_text(h, mark_name);
-        fputs("</span>", h->f);
-    }
+    if (marks)
+        html_key(h, "c1", mark_name);
     struct axis ax = {0, 1, 8, WIDE - 8 - 70, false}, ay = {0, 1, n * ROW + 4, 0, false};
     fprintf(h->f, "<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", WIDE, n * ROW + SCALE);
     for (int p = 0; p <= 100; p += 20)

@@ -5,11 +5,8 @@
 
 static void key_line(struct html *h, const struct html_kind *kind, int n)
 {
-    for (int i = 0; i < n; i++) {
-        fprintf(h->f, "<span class=\"key\"><i style=\"background:var(--%s)\"></i>", kind[i].colour);
-        html_text(h, kind[i].name);
-        fputs("</span>", h->f);
-    }
+    for (int i = 0; i < n; i++)
+        html_key(h, kind[i].colour, kind[i].name);
 }
 
 /* A round width of bins, 1, 2 or 5 times a power of ten and at least 1, that cuts 0 .. top into at most n. */
