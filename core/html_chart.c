@@ -94,13 +94,13 @@ static void polyline(struct html *h, const struct html_line *l, const double *y,
     for (int64_t i = 0; i < l->n;) {
         double column = floor(place(ax, l->x[i])), sx = 0, sy = 0;
         int64_t k = 0;
-        for (; i < l->n && floor(place(ax, l->x[i])) == column; i++) {
+        do { /* one at least: an x that has no place is in no column */
             if (!drawable(y[i], ay->logarithmic) || !drawable(l->x[i], ax->logarithmic))
                 continue;
             sx += place(ax, l->x[i]);
             sy += place(ay, y[i]);
             k++;
-        }
+        } while (++i < l->n && floor(place(ax, l->x[i])) == column);
         if (k)
             fprintf(h->f, "%.1f,%.1f ", sx / (double)k, sy / (double)k);
     }
