@@ -85,9 +85,9 @@ bool file_in_open(struct file_in **out, const char *path, struct err *e)
         in->gz = xcalloc(1, sizeof *in->gz);
         must(inflateInit2(in->gz, MAX_WBITS + GZIP_FORMAT) == Z_OK);
     } else if (ends_in(path, ".zst") || ends_in(path, ".gz")) {
-        const char *kind = ends_in(path, ".gz") ? "gz" : "zst";
-        err_set(e, "%s is named .%s, but is not a %s file; rename or compress it (%s FILE)", path, kind, *kind == 'g' ? "gzip" : "zstd",
-                *kind == 'g' ? "gzip" : "zstd");
+        bool gz = ends_in(path, ".gz");
+        const char *format = gz ? "gzip" : "zstd"; /* and the program that makes it */
+        err_set(e, "%s is named .%s, but is not a %s file; rename or compress it (%s FILE)", path, gz ? "gz" : "zst", format, format);
         file_in_close(in);
         return false;
     }
