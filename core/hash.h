@@ -4,7 +4,6 @@
 #include "core/err.h"
 #include <stddef.h>
 #include <stdint.h>
-#include <stdint.h>
 #ifdef __cplusplus
 extern "C" {
 #endif

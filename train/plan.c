@@ -1,5 +1,4 @@
 /* train/plan.c - train --plan: the memory of a run, to the byte, before any of it is taken; what its ranks send each other. */
-#include "core/log.h"
 #include "kernels/comm.h"
 #include "train/setup.h"
 #include "train/trainer.h"

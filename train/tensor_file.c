@@ -1,6 +1,5 @@
 /* train/tensor_file.c - see tensor_file.h. */
 #include "train/tensor_file.h"
-#include "core/file.h"
 #include "model/weights.h"
 #include <errno.h>
 #include <fcntl.h>
