@@ -3,9 +3,13 @@
 #include "core/err.h"
 #include <stdlib.h>
 
+/* Where key is, or the empty place where it would go. */
 static uint64_t place_of(const struct table *t, uint64_t key)
 {
-    return (key ^ key >> 29) & (t->room - 1);
+    uint64_t at = (key ^ key >> 29) & (t->room - 1);
+    while (t->key[at] && t->key[at] != key)
+        at = (at + 1) & (t->room - 1);
+    return at;
 }
 
 static void filter_set(struct table *t, uint64_t key)
@@ -24,8 +28,6 @@ static void table_grow(struct table *t)
     for (uint64_t i = 0; i < old.room; i++)
         if (old.key[i]) {
             uint64_t at = place_of(t, old.key[i]);
-            while (t->key[at])
-                at = (at + 1) & (t->room - 1);
             t->key[at] = old.key[i];
             t->value[at] = old.value[i];
             filter_set(t, old.key[i]);
@@ -41,8 +43,6 @@ int32_t *table_put(struct table *t, uint64_t key, int32_t fresh)
     if (2 * (t->n + 1) > t->room)
         table_grow(t);
     uint64_t at = place_of(t, key);
-    while (t->key[at] && t->key[at] != key)
-        at = (at + 1) & (t->room - 1);
     if (!t->key[at]) {
         t->key[at] = key;
         t->value[at] = fresh;
@@ -59,8 +59,6 @@ int32_t table_get(const struct table *t, uint64_t key)
     if (t->room == 0 || !(t->filter[bit / 64] >> bit % 64 & 1))
         return -1;
     uint64_t at = place_of(t, key);
-    while (t->key[at] && t->key[at] != key)
-        at = (at + 1) & (t->room - 1);
     return t->key[at] ? t->value[at] : -1;
 }
 
