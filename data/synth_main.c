@@ -345,23 +345,26 @@ static bool write_records(const struct settings *s, const struct tokenizer *tok,
     return file_out_commit(out, e);
 }
 
+/* The domain's concepts by position; NULL beyond the last. */
+static const char *concept_name(const struct settings *s, int i)
+{
+    const struct math_concept *math = s->domain == MATH ? math_concept_at(i) : NULL;
+    const struct code_concept *code = s->domain == CODE ? code_concept_at(i) : NULL;
+    return math ? math->name : code ? code->name : NULL;
+}
+
 static bool is_concept(const struct settings *s, const char *name)
 {
-    for (int i = 0; s->domain == MATH && math_concept_at(i); i++)
-        if (strcmp(math_concept_at(i)->name, name) == 0)
-            return true;
-    for (int i = 0; s->domain == CODE && code_concept_at(i); i++)
-        if (strcmp(code_concept_at(i)->name, name) == 0)
+    for (int i = 0; concept_name(s, i); i++)
+        if (strcmp(concept_name(s, i), name) == 0)
             return true;
     return false;
 }
 
 static void list_concepts(const struct settings *s)
 {
-    for (int i = 0; s->domain == MATH && math_concept_at(i); i++)
-        printf("%s\n", math_concept_at(i)->name);
-    for (int i = 0; s->domain == CODE && code_concept_at(i); i++)
-        printf("%s\n", code_concept_at(i)->name);
+    for (int i = 0; concept_name(s, i); i++)
+        puts(concept_name(s, i));
 }
 
 /* What the table cannot know; wrong usage ends the program. */
@@ -387,9 +390,8 @@ static void check_usage(const struct settings *s, const char *program)
         if (!is_concept(s, s->concepts.at[i]))
             err_set(&e, "--concept: %s has no \"%s\"; --list-concepts names those that there are", domain_names[s->domain],
                     s->concepts.at[i]);
-    if (!e.msg[0])
-        return;
-    cli_usage(program, &e);
+    if (e.msg[0])
+        cli_usage(program, &e);
 }
 
 int main(int argc, char **argv)
@@ -414,8 +416,7 @@ int main(int argc, char **argv)
         ok = json_each_line(s.exclude.at[i], exclude, &seen, &e);
     ok = ok && write_records(&s, tok, &seen, &e);
     keys_free(&seen);
-    if (tok)
-        tokenizer_close(tok);
+    tokenizer_close(tok);
     int code = ok ? EXIT_OK : cli_fail(argv[0], &e);
     conf_free(&s, table);
     return code;
