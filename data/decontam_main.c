@@ -7,7 +7,6 @@
 #include "data/records.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct options {
     struct conf_strs input;
@@ -154,8 +153,7 @@ static bool write_batch(void *context, void *item)
 
 static void go_through(struct work *w)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int threads = w->o->threads > 0 ? (int)w->o->threads : processors > 0 ? (int)processors : 1, n_items = 2 * threads + 2;
+    int threads = ordered_threads(w->o->threads), n_items = 2 * threads + 2;
     struct batch *batch = xcalloc((size_t)n_items, sizeof *batch);
     void **items = xcalloc((size_t)n_items, sizeof *items);
     for (int i = 0; i < n_items; i++)

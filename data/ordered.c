@@ -2,8 +2,8 @@
 #include "data/ordered.h"
 #include "core/err.h"
 #include <pthread.h>
-#include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum state { EMPTY, FULL, BUSY, DONE };
 
@@ -103,4 +103,10 @@ void ordered_run(const struct ordered *o)
     pthread_mutex_destroy(&r.lock);
     free(thread);
     free(r.state);
+}
+
+int ordered_threads(int64_t asked)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return asked > 0 ? (int)asked : processors > 0 ? (int)processors : 1;
 }

@@ -6,6 +6,7 @@
 #ifndef DATA_ORDERED_H
 #define DATA_ORDERED_H
 #include <stdbool.h>
+#include <stdint.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -20,6 +21,8 @@ struct ordered {
 };
 /* Returns when every item is written, or write() has refused one. */
 void ordered_run(const struct ordered *o);
+/* How many threads work: as many as are asked for, one for each processor when that is 0. */
+int ordered_threads(int64_t asked);
 
 #ifdef __cplusplus
 }

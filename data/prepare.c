@@ -335,13 +335,11 @@ static bool prepare(const struct settings *s, struct err *e)
     }
     j.tok = tok;
     j.vocab = tok ? tokenizer_vocab(tok) : 0;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int threads = s->threads > 0 ? (int)s->threads : processors > 0 ? (int)processors : 1;
     char digest[HASH_XXH3_HEX];
     bool ok = tokfile_out_open(&j.out, s->output, tok ? tokenizer_digest(tok) : "", tok ? j.vocab : INT32_MAX, e) &&
               (!s->dump_ids || file_out_open(&j.dump, s->dump_ids, false, e));
     if (ok) {
-        ok = run(&j, threads);
+        ok = run(&j, ordered_threads(s->threads));
         *e = j.err;
     }
     if (ok)

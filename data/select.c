@@ -13,7 +13,6 @@
 #include "data/statements.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { BAD_TOLD = 5, STREAM = 0x5e1ec7 /* of random numbers, beside the source's number */ };
 static const uint64_t PLACES = (uint64_t)1 << 48; /* of records in the order in which they are drawn */
@@ -274,8 +273,7 @@ static bool pass(struct work *w, const char *what)
 {
     if (!open_records(w, &w->err))
         return false;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int threads = w->m->threads > 0 ? (int)w->m->threads : processors > 0 ? (int)processors : 1, n_items = 2 * threads + 2;
+    int threads = ordered_threads(w->m->threads), n_items = 2 * threads + 2;
     struct batch *batch = xcalloc((size_t)n_items, sizeof *batch);
     void **items = xcalloc((size_t)n_items, sizeof *items);
     for (int i = 0; i < n_items; i++)
