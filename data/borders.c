@@ -19,6 +19,14 @@ size_t utf8_char(const unsigned char *p, size_t n)
     return len;
 }
 
+uint32_t utf8_code(const unsigned char *p, size_t len)
+{
+    uint32_t c = len == 1 ? p[0] : p[0] & 0x7fu >> len;
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | (p[i] & 0x3fu);
+    return c;
+}
+
 static void join(struct borders *b, unsigned char before, unsigned char after)
 {
     b->joined[before][after / 64] |= (uint64_t)1 << after % 64;

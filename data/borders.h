@@ -27,6 +27,8 @@ bool borders_after(const struct borders *b, unsigned char before);
 
 /* Bytes of the UTF-8 character at p (of n > 0 bytes), 0 when there is no valid one. */
 size_t utf8_char(const unsigned char *p, size_t n);
+/* The code point of such a character of len bytes. */
+uint32_t utf8_code(const unsigned char *p, size_t len);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 /* data/filter.c - see filter.h. */
 #include "data/filter.h"
-#include "data/borders.h" /* utf8_char */
+#include "data/borders.h" /* utf8_char, utf8_code */
 #include "data/import.h"
 #include "data/keys.h"
 #include <ctype.h>
@@ -221,7 +221,7 @@ static bool is_common(const char *word, size_t n)
  * no letters, Greek ones stand in formulas, and the rest is another script. */
 static void count_wide(struct letters *l, const unsigned char *p, size_t len)
 {
-    uint32_t c = len == 2 ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu) : len == 3 ? (p[0] & 15u) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu) : 0;
+    uint32_t c = utf8_code(p, len);
     if (c >= 0xc0 && c < 0x250)
         l->latin++;
     else if ((c >= 0x400 && c < 0x2000) || (c >= 0x2c00 && c < 0xfe00))

@@ -1,7 +1,7 @@
 /* data/words.c - see words.h. */
 #include "data/words.h"
 #include "core/err.h"
-#include "data/borders.h" /* utf8_char */
+#include "data/borders.h" /* utf8_char, utf8_code */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,9 +60,7 @@ static void push(struct scan *s, const char *word, size_t n, size_t from, bool d
 enum wide { WIDE_LETTER, WIDE_WORD, WIDE_SIGN };
 static enum wide kind_of(const unsigned char *p, size_t len)
 {
-    uint32_t c = len == 2   ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu)
-                 : len == 3 ? (p[0] & 15u) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu)
-                            : (p[0] & 7u) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
+    uint32_t c = utf8_code(p, len);
     if (c < 0xc0 || c == 0xd7 || c == 0xf7 || (c >= 0x2000 && c < 0x2c00) || (c >= 0x3000 && c < 0x3040) || (c >= 0xfe00 && c < 0xff10) ||
         (c >= 0xff1a && c < 0xff21) || (c >= 0x1f000 && c < 0x20000))
         return WIDE_SIGN;
