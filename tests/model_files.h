@@ -74,19 +74,19 @@ static inline void save_config(const char *path, const struct model_config *c)
     json_decref(config);
 }
 
-/* dir/model.safetensors, or shards of at most that many bytes (0: one file), in type. */
-static inline void save_weights(const char *dir, struct tensors w, enum dtype type, int64_t shard)
+/* folder/model.safetensors, or shards of at most that many bytes (0: one file), in type. */
+static inline void save_weights(const char *folder, struct tensors w, enum dtype type, int64_t shard)
 {
     struct err e;
-    if (!file_mkdirs(dir, &e) || !weights_save(w.table, weights_read_tensors, &w, dir, type, shard, &e))
+    if (!file_mkdirs(folder, &e) || !weights_save(w.table, weights_read_tensors, &w, folder, type, shard, &e))
         die("%s", e.msg);
 }
 
-/* dir/config.json and dir/model.safetensors (f32). */
-static inline void save_model(const char *dir, const struct model_config *c, struct tensors w)
+/* folder/config.json and folder/model.safetensors (f32). */
+static inline void save_model(const char *folder, const struct model_config *c, struct tensors w)
 {
-    char *path = xprintf("%s/config.json", dir);
-    save_weights(dir, w, F32, 0);
+    char *path = xprintf("%s/config.json", folder);
+    save_weights(folder, w, F32, 0);
     save_config(path, c);
     free(path);
 }

@@ -32,17 +32,17 @@ static inline char *program_folder(void)
     return xstrdup(dirname(dirname(here)));
 }
 
-/* Runs "prepare --input x ..." (the rest of the line as a shell takes it) in the folder dir, which gets the files .out and .err. */
-static inline struct ran run_program(const char *dir, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static inline struct ran run_program(const char *dir, const char *fmt, ...)
+/* Runs "prepare --input x ..." (the rest of the line as a shell takes it) in this folder, which gets the files .out and .err. */
+static inline struct ran run_program(const char *folder, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static inline struct ran run_program(const char *folder, const char *fmt, ...)
 {
     char *words, *programs = program_folder();
     va_list args;
     va_start(args, fmt);
     must(vasprintf(&words, fmt, args) >= 0);
     va_end(args);
-    char *out = xprintf("%s/.out", dir), *err = xprintf("%s/.err", dir);
-    char *command = xprintf("cd '%s' && '%s'/%s >.out 2>.err", dir, programs, words);
+    char *out = xprintf("%s/.out", folder), *err = xprintf("%s/.err", folder);
+    char *command = xprintf("cd '%s' && '%s'/%s >.out 2>.err", folder, programs, words);
     int status = system(command);
     struct err e;
     struct ran r = {.code = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1};

@@ -2,24 +2,9 @@
 #include "core/file.h"
 #include "data/data_report.h"
 #include "data/tokfile.h"
+#include "tests/folder.h"
 #include "tests/program.h"
 #include "tests/test.h"
-
-static char dir[] = "/tmp/test_data_report.XXXXXX";
-
-static char *path_of(const char *name)
-{
-    return xprintf("%s/%s", dir, name);
-}
-
-static void put(const char *name, const char *text)
-{
-    char *path = path_of(name);
-    struct err e;
-    struct file_out *o;
-    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, text, strlen(text), &e) && file_out_commit(o, &e), "%s", e.msg);
-    free(path);
-}
 
 static void rows(void)
 {

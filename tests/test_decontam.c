@@ -3,26 +3,11 @@
 #include "core/rng.h"
 #include "data/decontam.h"
 #include "data/minhash.h"
+#include "tests/folder.h"
 #include "tests/program.h"
 #include "tests/test.h"
 #include <ctype.h>
 #include <sys/resource.h>
-
-static char dir[] = "/tmp/test_decontam.XXXXXX";
-
-static char *path_of(const char *name)
-{
-    return xprintf("%s/%s", dir, name);
-}
-
-static void put(const char *name, const char *text)
-{
-    char *path = path_of(name);
-    struct err e;
-    struct file_out *o;
-    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, text, strlen(text), &e) && file_out_commit(o, &e), "%s", e.msg);
-    free(path);
-}
 
 /* ------------------------------------------------------------------- words and sets */
 

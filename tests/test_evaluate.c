@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/rng.h"
 #include "data/tokenizer.h"
+#include "tests/folder.h"
 #include "tests/model_files.h"
 #include "tests/program.h"
 #include "tests/test.h"
@@ -11,15 +12,9 @@
 #include <time.h>
 
 enum { PROBLEMS = 12, SAMPLES = 4 };
-static char dir[] = "/tmp/test_evaluate.XXXXXX";
 static const char *const files[] = {"arithmetic/prompts.jsonl", "arithmetic/answers.jsonl", "arithmetic/score.json",
                                     "arithmetic/report.html",   "arithmetic/settings.txt",  "report.html"};
 enum { FILES = sizeof files / sizeof files[0] };
-
-static char *path_of(const char *name)
-{
-    return xprintf("%s/%s", dir, name);
-}
 
 /* A model that writes printable bytes without end, and problems that it does not solve. */
 static void prepare(void)

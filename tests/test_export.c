@@ -5,12 +5,6 @@
 #include "tests/train_run.h"
 #include "train/saver.h"
 
-#ifdef __SANITIZE_ADDRESS__
-enum { OWN_MEMORY = 0 };
-#else
-enum { OWN_MEMORY = 1 };
-#endif
-
 /* A model whose tables are larger than the smallest shard, with the byte tokenizer; one step. */
 static struct model_config big_config(void)
 {

@@ -1,17 +1,12 @@
 /* tests/test_generate.c - the program generate from outside: what it answers, on what that depends, and that bad input leaves nothing. */
 #include "core/rng.h"
 #include "data/tokenizer.h"
+#include "tests/folder.h"
 #include "tests/model_files.h"
 #include "tests/program.h"
 #include "tests/test.h"
 
 #define GOLDEN "../shared/golden/"
-static char dir[] = "/tmp/test_generate.XXXXXX";
-
-static char *path_of(const char *name)
-{
-    return xprintf("%s/%s", dir, name);
-}
 
 /* name may end in .zst. */
 static void write_text(const char *name, const char *text)

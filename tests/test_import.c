@@ -1,26 +1,12 @@
 /* tests/test_import.c - the published sets, whatever they are kept in, become the same records; what does not fit is told by name. */
 #include "core/file.h"
 #include "data/records.h"
+#include "tests/folder.h"
 #include "tests/program.h"
 #include "tests/test.h"
 
 #define SHARED "../shared/corpus/parquet/"
 #define SETS   "tests/data/sets/"
-static char dir[] = "/tmp/test_import.XXXXXX";
-
-static char *path_of(const char *name)
-{
-    return xprintf("%s/%s", dir, name);
-}
-
-static void put(const char *name, const char *text)
-{
-    char *path = path_of(name);
-    struct err e;
-    struct file_out *o;
-    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, text, strlen(text), &e) && file_out_commit(o, &e), "%s", e.msg);
-    free(path);
-}
 
 static const char *const all_columns[] = {"id",
                                           "input",

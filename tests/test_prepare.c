@@ -1,17 +1,12 @@
 /* tests/test_prepare.c - the program prepare from outside: what it writes, what it says, and that bad input leaves nothing behind. */
 #include "core/json.h"
 #include "data/tokfile.h"
+#include "tests/folder.h"
 #include "tests/program.h"
 #include "tests/test.h"
 #include "tests/tiny_spm.h"
 
 #define SHARED "../shared/corpus/"
-static char dir[] = "/tmp/test_prepare.XXXXXX";
-
-static char *path_of(const char *name)
-{
-    return xprintf("%s/%s", dir, name);
-}
 
 static void write_bytes(const char *name, const char *text, size_t n)
 {

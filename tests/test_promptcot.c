@@ -7,6 +7,7 @@
 #include "infer/engine.h"
 #include "infer/promptcot.h"
 #include "infer/promptcot_text.h"
+#include "tests/folder.h"
 #include "tests/model_files.h"
 #include "tests/program.h"
 #include "tests/ref_model.h"
@@ -16,13 +17,7 @@
 #include <signal.h>
 #include <time.h>
 
-static char dir[] = "/tmp/test_promptcot.XXXXXX";
 static char *here; /* the project's folder */
-
-static char *path_of(const char *name)
-{
-    return xprintf("%s/%s", dir, name);
-}
 
 static char *read_all(const char *name)
 {
@@ -30,15 +25,6 @@ static char *read_all(const char *name)
     char *path = path_of(name), *text = file_exists(path) ? file_read(path, (size_t)1 << 28, NULL, &e) : NULL;
     free(path);
     return text;
-}
-
-static void put(const char *name, const char *text)
-{
-    char *path = path_of(name);
-    struct err e;
-    struct file_out *o;
-    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, text, strlen(text), &e) && file_out_commit(o, &e), "%s", e.msg);
-    free(path);
 }
 
 static json_t *load_lines(const char *name)

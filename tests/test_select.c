@@ -2,25 +2,11 @@
 #include "core/file.h"
 #include "data/filter.h"
 #include "data/lengths.h"
+#include "tests/folder.h"
 #include "tests/program.h"
 #include "tests/test.h"
 
-static char dir[] = "/tmp/test_select.XXXXXX";
 static char *here; /* the project's folder */
-
-static char *path_of(const char *name)
-{
-    return xprintf("%s/%s", dir, name);
-}
-
-static void put(const char *name, const char *text)
-{
-    char *path = path_of(name);
-    struct err e;
-    struct file_out *o;
-    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, text, strlen(text), &e) && file_out_commit(o, &e), "%s", e.msg);
-    free(path);
-}
 
 static json_t *load(const char *name)
 {

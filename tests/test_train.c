@@ -236,49 +236,11 @@ static void test_some_nan(void)
 
 /* --- memory --- */
 
-static double plan_total(const char *text)
-{
-    const char *line = strstr(text, "\n  in all ");
-    return line ? strtod(line + strlen("\n  in all "), NULL) : NAN;
-}
-
-/* The memory of a process under the sanitizers is mostly theirs. */
-#ifdef __SANITIZE_ADDRESS__
-enum { OWN_MEMORY = 0 };
-#else
-enum { OWN_MEMORY = 1 };
-#endif
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* What --plan says is what the process takes, within 2%, in the middle one of three tries: how far the product library's heap grows
  * depends on when threads meet. On a GPU that the plan is printed is all that is looked at here. */
 static void test_plan(void)
 {
-    struct model_config c = {.vocab = 4096,
-                             .hidden = 256,
-                             .layers = 6,
-                             .heads = 8,
-                             .headdim = 64,
-                             .groups = 2,
-                             .state = 32,
-                             .conv = 4,
-                             .chunk = 64,
-                             .eps = 1e-5,
-                             .bos = -1,
-                             .eos = -1,
-                             .pad = -1};
-    free(run_settings("plan", NULL)); /* makes the folder */
-    save_config(run_path("plan-model.json"), &c);
-    run_write_tok(run_path("plan.tok"), 40, 1024, 4096, 9);
-    char *edits = xprintf(
-        "{\"model\": {\"config\": \"%s\"}, \"batch\": {\"rows\": 2, \"micro_rows\": 2}, \"phases\": [{\"name\": \"p\", \"seq_len\": 1024, \"steps\": 2, \"data\": [{\"path\": \"%s\"}]}]}",
-        run_path("plan-model.json"), run_path("plan.tok"));
-    char *text, *config = run_settings("plan", edits);
+    char *text, *config = run_plan_settings(2);
     static const char *const ways[] = {"--recompute=none", "--recompute=full"};
     for (int i = 0; i < 2; i++) {
         enum { TRIES = 3 };
@@ -287,7 +249,7 @@ static void test_plan(void)
             int64_t peak;
             check_int(run_train(&text, config, "--plan", ways[i]), 0);
             check(!file_exists(run_path("plan/metrics.jsonl")));
-            double plan = plan_total(text);
+            double plan = run_planned(text, "\n  in all ");
             check_has(text, i ? "0 of 6 layers keep" : "6 of 6 layers keep");
             free(text);
             check(plan > 1e8 && plan < (strcmp(dev_backend(), "cpu") ? 4e9 : 1e9)); /* a GPU's context is part of it */
@@ -303,14 +265,11 @@ static void test_plan(void)
             struct err e;
             must(file_remove_tree(run_path("plan"), &e));
         }
-        qsort(off, TRIES, sizeof *off, by_value);
-        qsort(resumed, TRIES, sizeof *resumed, by_value);
+        double taken = run_middle(off), taken_again = run_middle(resumed);
         if (OWN_MEMORY && !strcmp(dev_backend(), "cpu"))
-            check_msg(fabs(off[TRIES / 2]) < 0.02 && resumed[TRIES / 2] < 0.02, "%+.2f%%, resumed %+.2f%%", 100 * off[TRIES / 2],
-                      100 * resumed[TRIES / 2]);
+            check_msg(fabs(taken) < 0.02 && taken_again < 0.02, "%+.2f%%, resumed %+.2f%%", 100 * taken, 100 * taken_again);
     }
     free(config);
-    free(edits);
 }
 
 static const struct test tests[] = {{"metrics.jsonl and progress lines", test_metrics},

@@ -132,55 +132,23 @@ static void test_same_bits(void)
     free(config);
 }
 
-/* Bytes on the plan's line that begins with these words. */
-static double planned(const char *text, const char *words)
-{
-    const char *at = strstr(text, words);
-    return at ? strtod(at + strlen(words), NULL) : NAN;
-}
-
-#ifdef __SANITIZE_ADDRESS__
-enum { OWN_MEMORY = 0 };
-#else
-enum { OWN_MEMORY = 1 };
-#endif
-
 /* The plan for several ranks, made without them, is what the largest of three takes, within 2% (the middle of three tries); what ranks own gets
  * smaller as they become more. */
 static void test_plan(void)
 {
-    struct model_config c = {.vocab = 4096,
-                             .hidden = 256,
-                             .layers = 6,
-                             .heads = 8,
-                             .headdim = 64,
-                             .groups = 2,
-                             .state = 32,
-                             .conv = 4,
-                             .chunk = 64,
-                             .eps = 1e-5,
-                             .bos = -1,
-                             .eos = -1,
-                             .pad = -1};
     if (!can_run())
         return;
-    free(run_settings("plan", NULL)); /* makes the folder */
-    save_config(run_path("plan-model.json"), &c);
-    run_write_tok(run_path("plan.tok"), 40, 1024, 4096, 9);
-    char *edits = xprintf("{\"model\": {\"config\": \"%s\"}, \"batch\": {\"rows\": 4, \"micro_rows\": 2}, \"phases\": [{\"name\": \"p\", "
-                          "\"seq_len\": 1024, \"steps\": 2, \"data\": [{\"path\": \"%s\"}]}]}",
-                          run_path("plan-model.json"), run_path("plan.tok"));
-    char *config = run_settings("plan", edits);
+    char *config = run_plan_settings(4);
     double optimizer = 0;
     for (int ranks = 1; ranks <= 4 && !test_skip_message; ranks++) {
         char *text, *option = xprintf("--plan --ranks %d", ranks);
         int code = run_ranks(&text, 0, config, option);
         check_int(code, 0);
-        double all = planned(text, "\n  in all "), own = planned(text, "two moments ");
+        double all = run_planned(text, "\n  in all "), own = run_planned(text, "two moments ");
         if (ranks == 1)
             optimizer = own;
         check_msg(fabs(own * ranks / optimizer - 1) < 0.01, "%d ranks: %.0f bytes of moments, one rank %.0f", ranks, own, optimizer);
-        double weights = planned(text, "weights, all-gather "), gradients = planned(text, "reduce-scatter of 1 passes ");
+        double weights = run_planned(text, "weights, all-gather "), gradients = run_planned(text, "reduce-scatter of 1 passes ");
         if (ranks > 1)
             check_msg(fabs(weights / (optimizer / 2 * (ranks - 1) / ranks) - 1) < 0.01, "%d ranks: %.0f bytes of weights sent", ranks,
                       weights);
@@ -204,13 +172,12 @@ static void test_plan(void)
         }
         if (test_skip_message)
             break;
-        double low = fmin(off[0], off[1]), high = fmax(off[0], off[1]), middle = fmax(low, fmin(high, off[2]));
+        double middle = run_middle(off);
         fprintf(stderr, "          %d ranks: %.1f MiB planned, %+.2f%% taken\n", ranks, all / 1048576, 100 * middle);
         if (OWN_MEMORY && !strcmp(dev_backend(), "cpu"))
             check_msg(fabs(middle) < 0.02, "%d ranks: %+.2f%%", ranks, 100 * middle);
     }
     free(config);
-    free(edits);
 }
 
 /* A plan for a machine and data that are not here. */
@@ -225,13 +192,13 @@ static void test_plan_elsewhere(void)
     check_int(code, 0);
     check_has(text, "/nowhere/a.tok is not here");
     double n = 7285403648.0;
-    check_msg(fabs(planned(text, "(bf16, vectors f32) ") / (2 * n) - 1) < 0.01, "%s", text);
-    check_msg(fabs(planned(text, "gradients (bf16, vectors f32) ") / (2 * n / 8) - 1) < 0.01, "%s", text);
-    check_msg(fabs(planned(text, "master weights, two moments ") / (12 * n / 8) - 1) < 0.01, "%s", text);
-    check_msg(fabs(planned(text, "reduce-scatter of 8 passes ") / (2 * n / 8 * 7 * 8) - 1) < 0.01, "%s", text);
-    check_msg(fabs(planned(text, "weights, all-gather ") / (2 * n / 8 * 7) - 1) < 0.01, "%s", text);
-    check_msg(planned(text, "two moments (f32) ") == 12 * n, "%s", text);
-    check_msg(fabs(planned(text, "copy of what is being saved ") / (12 * n / 8) - 1) < 0.01, "%s", text);
+    check_msg(fabs(run_planned(text, "(bf16, vectors f32) ") / (2 * n) - 1) < 0.01, "%s", text);
+    check_msg(fabs(run_planned(text, "gradients (bf16, vectors f32) ") / (2 * n / 8) - 1) < 0.01, "%s", text);
+    check_msg(fabs(run_planned(text, "master weights, two moments ") / (12 * n / 8) - 1) < 0.01, "%s", text);
+    check_msg(fabs(run_planned(text, "reduce-scatter of 8 passes ") / (2 * n / 8 * 7 * 8) - 1) < 0.01, "%s", text);
+    check_msg(fabs(run_planned(text, "weights, all-gather ") / (2 * n / 8 * 7) - 1) < 0.01, "%s", text);
+    check_msg(run_planned(text, "two moments (f32) ") == 12 * n, "%s", text);
+    check_msg(fabs(run_planned(text, "copy of what is being saved ") / (12 * n / 8) - 1) < 0.01, "%s", text);
     check(!file_exists(run_path("elsewhere")));
     free(text);
     free(config);

@@ -235,4 +235,54 @@ static inline void run_write_weights(const char *dir, enum param_kind kind, int3
     dev_free(w.base);
     params_free(&table);
 }
+
+/* --- memory as planned --- */
+
+/* The memory of a process under the sanitizers is mostly theirs. */
+#ifdef __SANITIZE_ADDRESS__
+enum { OWN_MEMORY = 0 };
+#else
+enum { OWN_MEMORY = 1 };
+#endif
+
+/* Bytes on the plan's line that begins with these words. */
+static inline double run_planned(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+    return at ? strtod(at + strlen(words), NULL) : NAN;
+}
+
+static inline double run_middle(const double v[3])
+{
+    const double low = fmin(v[0], v[1]), high = fmax(v[0], v[1]);
+    return fmax(low, fmin(high, v[2]));
+}
+
+/* Settings "plan" of a run large enough for its plan to mean something: two steps of so many rows of 1024 tokens, two at a time. The caller
+ * frees. */
+static inline char *run_plan_settings(int rows)
+{
+    struct model_config c = {.vocab = 4096,
+                             .hidden = 256,
+                             .layers = 6,
+                             .heads = 8,
+                             .headdim = 64,
+                             .groups = 2,
+                             .state = 32,
+                             .conv = 4,
+                             .chunk = 64,
+                             .eps = 1e-5,
+                             .bos = -1,
+                             .eos = -1,
+                             .pad = -1};
+    free(run_settings("plan", NULL)); /* makes the folder */
+    save_config(run_path("plan-model.json"), &c);
+    run_write_tok(run_path("plan.tok"), 40, 1024, 4096, 9);
+    char *edits = xprintf("{\"model\": {\"config\": \"%s\"}, \"batch\": {\"rows\": %d, \"micro_rows\": 2}, \"phases\": [{\"name\": \"p\", "
+                          "\"seq_len\": 1024, \"steps\": 2, \"data\": [{\"path\": \"%s\"}]}]}",
+                          run_path("plan-model.json"), rows, run_path("plan.tok"));
+    char *config = run_settings("plan", edits);
+    free(edits);
+    return config;
+}
 #endif

@@ -1,0 +1,25 @@
+/* tests/folder.h - a folder of a test program's own: paths in it, small files put there. The program makes it with mkdtemp(dir) and removes
+ * it at its end. */
+#ifndef TESTS_FOLDER_H
+#define TESTS_FOLDER_H
+#include "core/file.h"
+#include "tests/test.h"
+#include <string.h>
+
+static char dir[] = "/tmp/promptcot_test.XXXXXX";
+
+/* The caller frees. */
+static inline char *path_of(const char *name)
+{
+    return xprintf("%s/%s", dir, name);
+}
+
+static inline void put(const char *name, const char *text)
+{
+    char *path = path_of(name);
+    struct err e;
+    struct file_out *o;
+    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, text, strlen(text), &e) && file_out_commit(o, &e), "%s", e.msg);
+    free(path);
+}
+#endif
