@@ -47,6 +47,11 @@ def read_plan(path):
     return rows
 
 
+def sent_bytes(plan):
+    """What a rank sends in a step, by a plan."""
+    return sum(v for k, v in plan.items() if k.startswith("gradients, reduce-scatter") or k == "weights, all-gather")
+
+
 def digests(path):
     """Sizes and digests of a manifest's files."""
     return {f["name"]: {k: v for k, v in f.items() if k != "name"} for f in json.load(open(path))["files"]}
@@ -83,7 +88,7 @@ def project(where, r, rates):
     all_out = []
     for column, tokens in enumerate((16384, 20480)):
         plan = read_plan("%s/plan-7b-8-%d.txt" % (where, tokens))
-        send = {k: v for k, v in plan.items() if k.startswith("gradients, reduce-scatter") or k == "weights, all-gather"}
+        send = sent_bytes(plan)
         own = r["backend"] == "cuda" and "codestral-7b" in r["model"] and r["seq_len"][0] == tokens and r["rows"] == 1
         alone = next((x["step_s"] for x in rates if x["ranks"] == 1), None) if own else None
         source = "this run, 1 GPU"
@@ -97,7 +102,7 @@ def project(where, r, rates):
         adamw = benchmarks(r"\| adamw, all weights \|[^|]*\|[^|]*\| (\d+) GB/s")
         weights = plan["a checkpoint: weights and two moments (f32)"] / 12
         update = 28 * weights / (adamw * 1e9) if adamw else 0
-        comm = sum(send.values()) / (NVLINK_GB_S * 1e9)
+        comm = send / (NVLINK_GB_S * 1e9)
         edge = 2 * 2 * config["vocab_size"] * config["hidden_size"] * (EIGHT - 1) / EIGHT / (NVLINK_GB_S * 1e9)
         base = alone - update * (EIGHT - 1) / EIGHT
         rate = lambda s: EIGHT * tokens / s
@@ -110,11 +115,11 @@ def project(where, r, rates):
                 {"part": "exchanges that nothing can hide: the embedding's gradients, the first weights", "seconds": edge,
                  "from": "bytes of that bucket at %d GB/s, assumed" % NVLINK_GB_S},
                 {"part": "exchanges in all, if nothing were hidden", "seconds": comm,
-                 "from": "%.2f GB a step (train --plan --ranks 8) at %d GB/s, assumed" % (sum(send.values()) / 1e9, NVLINK_GB_S)}],
+                 "from": "%.2f GB a step (train --plan --ranks 8) at %d GB/s, assumed" % (send / 1e9, NVLINK_GB_S)}],
             "step_s": [base + edge, base + comm], "tokens_per_s": [rate(base + edge), rate(base + comm)],
             "scaling": [alone / (base + edge), alone / (base + comm)],
             # of NCCL, with nothing hidden, for the goal in tokens/s; None: out of reach
-            "needed_gb_s": sum(send.values()) / 1e9 / (EIGHT * tokens / GOAL_TOKENS_S - base) if rate(base) > GOAL_TOKENS_S else None,
+            "needed_gb_s": send / 1e9 / (EIGHT * tokens / GOAL_TOKENS_S - base) if rate(base) > GOAL_TOKENS_S else None,
             "planned_gib": plan["in all"] / GIB, "plan_from": "train --plan --ranks 8, %s build" % r["backend"]})
     return all_out
 
@@ -162,7 +167,7 @@ def compare(where, r, runs, c):
     return {"phase1": differ(whole[0], run[0], "loss"), "phase2": off, "bound": bound}
 
 
-def generation(where, r, runs, c):
+def generation(where, runs, c):
     answers = read_lines(where + "/answers.jsonl")
     prompts = read_lines(where + "/prompts.jsonl")
     logprobs = answers[0]["prompt_logprobs"] if len(answers) == 1 else []
@@ -186,7 +191,7 @@ def collect(where):
         at = steady(runs["whole"][p - 1])
         took = saves("%s/whole/phase%d/launch.log" % (where, p))
         phases.append({"phase": p, "seq_len": r["seq_len"][p - 1], "ranks": r["ranks"], **at, "planned_gib": plan["in all"] / GIB,
-                       "sent_bytes": sum(v for k, v in plan.items() if k.startswith("gradients, reduce-sc") or k == "weights, all-gather"),
+                       "sent_bytes": sent_bytes(plan),
                        "save_s": took[-1][0], "save_stall_s": took[-1][1],
                        "checkpoint_bytes": plan["a checkpoint: weights and two moments (f32)"]})
         # A process on the CPU is more than its plan by what MPI's own buffers take, which is not ours to know: a few MiB.
@@ -214,7 +219,7 @@ def collect(where):
         c.add("tokens/s on eight GPUs", measured[-1]["tokens_per_s"] >= GOAL_TOKENS_S, measured[-1]["tokens_per_s"])
         c.add("a GPU's rate among eight, of its rate among %d" % base["ranks"], measured[-1]["scaling"] >= GOAL_SCALING, measured[-1]["scaling"])
     return {**r, "phases": phases, "rates": rates, "losses": losses, "resumes": [e for e in read_lines(where + "/events.jsonl") if "resume" in e],
-            "generation": generation(where, r, runs, c) if losses else None, "projection": project(where, r, measured), "checks": c}, runs
+            "generation": generation(where, runs, c) if losses else None, "projection": project(where, r, measured), "checks": c}, runs
 
 
 # --- the report
