@@ -20,6 +20,16 @@ const char *answer_after_think(const char *text)
     return end ? end + strlen("</think>") : NULL;
 }
 
+const char *answer_said(const char *text)
+{
+    const char *is = find_last(text, "answer is"), *colon = find_last(text, "answer:");
+    const char *at = !is ? colon : !colon || is > colon ? is : colon;
+    if (!at)
+        return NULL;
+    at += at == is ? strlen("answer is") : strlen("answer:");
+    return at + strspn(at, " :*\n\r\t");
+}
+
 /* A closed box: \boxed at begin, its content from from to the brace at to. */
 struct box {
     const char *begin, *from, *to;
@@ -71,12 +81,17 @@ static const struct box *last_box(const struct box *list, size_t n)
     return last;
 }
 
+static char *content_of(const struct box *b)
+{
+    return xprintf("%.*s", (int)(b->to - b->from), b->from);
+}
+
 char *answer_box(const char *text, bool *opened)
 {
     size_t n;
     struct box *list = boxes(text, &n, opened);
     const struct box *last = last_box(list, n);
-    char *content = last ? xprintf("%.*s", (int)(last->to - last->from), last->from) : NULL;
+    char *content = last ? content_of(last) : NULL;
     free(list);
     return content;
 }
@@ -108,10 +123,10 @@ char *answer_boxes(const char *text, bool *opened)
     size_t n;
     struct box *list = boxes(text, &n, opened);
     const struct box *last = last_box(list, n);
-    char *content = last ? xprintf("%.*s", (int)(last->to - last->from), last->from) : NULL;
+    char *content = last ? content_of(last) : NULL;
     bool several = false;
     for (const struct box *b = last; b && b > list && joined(b[-1].to + 1, b->begin); b--) {
-        char *more = xprintf("%.*s", (int)(b[-1].to - b[-1].from), b[-1].from);
+        char *more = content_of(&b[-1]);
         if (several || strcmp(more, content) != 0) {
             char *both = xprintf("%s, %s", more, content);
             free(content);
@@ -159,12 +174,8 @@ static bool try_rule(struct number *v, enum answer_rule rule, const char *text, 
         return ok;
     }
     case ANSWER_IS: {
-        const char *is = find_last(text, "answer is"), *colon = find_last(text, "answer:");
-        const char *at = !is ? colon : !colon || is > colon ? is : colon;
-        if (!at)
-            return false;
-        at += at == is ? strlen("answer is") : strlen("answer:");
-        return number_of_line(v, at + strspn(at, " :*\n\r\t"));
+        const char *at = answer_said(text);
+        return at && number_of_line(v, at);
     }
     case ANSWER_LAST:
         return number_last(v, text);

@@ -27,6 +27,8 @@ enum answer_rule {
 bool answer_number(struct number *v, const char *text, bool cut, const enum answer_rule *rules, const char **how);
 /* What follows the last </think>; NULL when there is none. */
 const char *answer_after_think(const char *text);
+/* What follows the last "answer is" or "answer:", on this line or the next; NULL when there is none. */
+const char *answer_said(const char *text);
 /* The content of the last closed box, braces balanced. The caller frees. NULL: none; *opened then says whether one was begun. */
 char *answer_box(const char *text, bool *opened);
 /* The same; boxes before it that only a comma, "and" or "or" parts from it belong to it, and stand before it with commas between. */

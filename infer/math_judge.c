@@ -88,16 +88,6 @@ static char *in_sentence(const char *s)
     return found;
 }
 
-/* After the last "answer is" or "answer:", on this line or the next. NULL: there is no such place, or nothing at it. */
-static char *said(const char *text)
-{
-    const char *at = NULL;
-    for (const char *p = text; *p; p++)
-        if ((*p == 'a' || *p == 'A') && (strncasecmp(p, "answer is", 9) == 0 || strncasecmp(p, "answer:", 7) == 0))
-            at = p + (p[6] == ':' ? 7 : 9);
-    return at ? in_sentence(at + strspn(at, " :*\n\r\t")) : NULL;
-}
-
 static char *last_line(const char *text)
 {
     size_t n = strlen(text);
@@ -128,7 +118,8 @@ static char *marked(const char *text, const char **how, bool *ends)
         return found;
     }
     *how = "found after 'answer is'";
-    return said(text);
+    const char *said = answer_said(text);
+    return said ? in_sentence(said) : NULL;
 }
 
 static char *or_none(char *found, const char **how)
