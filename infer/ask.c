@@ -69,6 +69,13 @@ struct ask_model *ask_model_find(const struct conf_list *models, const char *nam
     return NULL;
 }
 
+bool ask_model_chats(const struct conf_list *models, const char *name)
+{
+    struct err none;
+    const struct ask_model *m = ask_model_find(models, name, &none);
+    return m && m->url && m->api == ASK_CHAT;
+}
+
 /* ------------------------------------------------------------------- requests */
 
 void asks_add(struct asks *a, char *prompt, char *more, int64_t sample)

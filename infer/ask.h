@@ -32,6 +32,8 @@ extern const struct conf_field ask_model_table[];
 bool ask_model_check(const struct ask_model *m, struct err *e);
 /* The model of that name in a list of them; NULL: e says which there are. */
 struct ask_model *ask_model_find(const struct conf_list *models, const char *name, struct err *e);
+/* That model is a chat endpoint: it is told what to write, where others go on from a text. */
+bool ask_model_chats(const struct conf_list *models, const char *name);
 
 struct ask_sampling {
     double temperature, top_p;

@@ -90,9 +90,8 @@ static void take(struct step *s, const json_t *record, const char *prompt, const
 {
     const struct promptcot *p = s->p;
     int64_t votes, best = elect(p, t, n, &votes), kept = 0;
-    const char *why = "less_agreement";
     if (best < 0 || (p->domain == DOMAIN_MATH && (double)votes < p->agree * (double)n)) {
-        step_drop(s, best < 0 ? "no_answer" : why);
+        step_drop(s, best < 0 ? "no_answer" : "less_agreement");
         return;
     }
     for (int64_t i = best; i < n && kept < p->keep; i++) {
@@ -120,8 +119,7 @@ bool step_answer(struct step *s, struct err *e)
 {
     const struct promptcot *p = s->p;
     int64_t n = p->answer.samples;
-    const struct ask_model *teacher = ask_model_find(&p->models, p->answer_model, e);
-    bool chat = teacher->url && teacher->api == ASK_CHAT;
+    bool chat = ask_model_chats(&p->models, p->answer_model);
     size_t i;
     const json_t *record;
     s->asks.kind = ASK_TEXT;

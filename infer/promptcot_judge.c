@@ -125,7 +125,7 @@ static size_t family(const char *id, const char *letter)
 }
 
 /* Of neighbours of one family the one with the greatest reward, the first of equals. */
-static void keep_best(struct step *s, const char *letter, const char *dropped)
+static void keep_best(struct step *s, const char *letter)
 {
     json_t *kept = json_array(), *best = NULL;
     for (size_t i = 0; i <= json_array_size(s->out); i++) {
@@ -137,7 +137,7 @@ static void keep_best(struct step *s, const char *letter, const char *dropped)
         const char *a = best ? text_of(best, "id") : "", *b = one ? text_of(one, "id") : "";
         bool same = best && one && family(a, letter) == family(b, letter) && strncmp(a, b, family(a, letter)) == 0;
         if (same)
-            step_drop(s, dropped);
+            step_drop(s, "less_reward");
         else if (best)
             json_array_append(kept, best);
         if (!same || reward_of(one) > reward_of(best))
@@ -164,7 +164,7 @@ bool step_reward(struct step *s, struct err *e)
         return true;
     if (!score(s, e))
         return false;
-    keep_best(s, "-r", "less_reward");
+    keep_best(s, "-r");
     return true;
 }
 
@@ -209,6 +209,6 @@ bool step_lesson(struct step *s, struct err *e)
     copy_in(s);
     if (!score(s, e))
         return false;
-    keep_best(s, "-z", "less_reward");
+    keep_best(s, "-z");
     return step_write_lessons(s, e);
 }

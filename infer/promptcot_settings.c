@@ -113,8 +113,7 @@ bool promptcot_check(const struct promptcot *p, struct err *e)
             return false;
     if (!synthesis && !p->pairs)
         return err_set(e, "pairs is not given; the job %s reads problems from it", promptcot_job_names[p->job]);
-    const struct ask_model *reward = p->reward_model ? ask_model_find(&p->models, p->reward_model, e) : NULL;
-    if (reward && reward->url && reward->api == ASK_CHAT)
+    if (p->reward_model && ask_model_chats(&p->models, p->reward_model))
         return err_set(e, "reward.model: \"%s\" has the api chat; log-probabilities of given text need a folder or completions",
                        p->reward_model);
     if (p->least_level > p->most_level)

@@ -8,13 +8,6 @@
 #define XXH_INLINE_ALL /* no library to link */
 #include <xxhash.h>    /* XXH3_64bits */
 
-static bool is_chat(const struct promptcot *p, const char *model)
-{
-    struct err none;
-    const struct ask_model *m = ask_model_find(&p->models, model, &none);
-    return m && m->url && m->api == ASK_CHAT;
-}
-
 /* What differs between the three steps. */
 struct writing {
     const char *model, *key, *end, *letter; /* key: of what is written; letter: what follows the id, before the sample's number */
@@ -40,7 +33,7 @@ static char *ask_posterior(const json_t *record, bool chat)
 
 static bool write_all(struct step *s, const struct writing *w, struct err *e)
 {
-    bool chat = is_chat(s->p, w->model), ok = true;
+    bool chat = ask_model_chats(&s->p->models, w->model), ok = true;
     int64_t samples = w->sampling.samples;
     size_t i;
     const json_t *record;
