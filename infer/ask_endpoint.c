@@ -52,7 +52,7 @@ static char *body_of(const struct asks *a, const struct ask *q)
         if (a->stop && m->api == ASK_COMPLETIONS)
             json_object_set_new(v, "stop", json_pack("[s]", a->stop));
     }
-    char *text = json_dumps(v, JSON_COMPACT | json_exact(v));
+    char *text = json_line(v);
     must(text);
     json_decref(v);
     return text;

@@ -138,7 +138,7 @@ bool replies_put(struct replies *r, const char key[HASH_XXH3_HEX], json_t *reply
         return true;
     json_t *v = json_pack("{s:s, s:O}", "key", key, "reply", reply);
     must(v);
-    char *text = json_dumps(v, JSON_COMPACT | json_exact(v));
+    char *text = json_line(v);
     must(text);
     size_t n = strlen(text), done = 0;
     text[n] = '\n'; /* in place of the NUL */
