@@ -22,13 +22,17 @@ struct sums {
     int64_t reach, most;
 };
 
-static struct sums sums_open(int64_t most)
+static bool sums_open(struct sums *s, int64_t most, struct err *e)
 {
-    struct sums s = {.most = most};
-    s.p = xcalloc(2 * (size_t)most + 1, sizeof(double));
-    s.next = xcalloc(2 * (size_t)most + 1, sizeof(double));
-    s.p[most] = 1;
-    return s;
+    if (most > MOST_SUMS) {
+        err_set(e, "the runs' numbers of samples have too large a common multiple for the exact test; give them equal ones");
+        return false;
+    }
+    *s = (struct sums){.most = most};
+    s->p = xcalloc(2 * (size_t)most + 1, sizeof(double));
+    s->next = xcalloc(2 * (size_t)most + 1, sizeof(double));
+    s->p[most] = 1;
+    return true;
 }
 
 /* Adds a number that is by[j] with chance[j], |by[j]| <= reach. */
@@ -70,9 +74,9 @@ static bool sign_test(double *p, const int64_t *d, int64_t m, struct err *e)
         reach += llabs(d[i]) / unit;
         sum += d[i] / unit;
     }
-    if (reach > MOST_SUMS)
-        return err_set(e, "the runs' numbers of samples have too large a common multiple for the exact test; give them equal ones");
-    struct sums s = sums_open(reach);
+    struct sums s;
+    if (!sums_open(&s, reach, e))
+        return false;
     for (int64_t i = 0; i < m; i++)
         if (d[i])
             sums_add(&s, (int64_t[]){d[i] / unit, -d[i] / unit}, (double[]){0.5, 0.5}, 2, llabs(d[i]) / unit);
@@ -92,9 +96,9 @@ static bool deal_test(double *p, const int64_t *a, int64_t n_a, const int64_t *b
         reach += under > over ? under : over;
         sum += (a[i] * all - t * n_a) / unit;
     }
-    if (reach > MOST_SUMS)
-        return err_set(e, "the runs' numbers of samples have too large a common multiple for the exact test; give them equal ones");
-    struct sums s = sums_open(reach);
+    struct sums s;
+    if (!sums_open(&s, reach, e))
+        return false;
     int64_t *by = xmalloc(((size_t)n_a + 1) * sizeof(*by));
     double *chance = xmalloc(((size_t)n_a + 1) * sizeof(*chance));
     for (int64_t i = 0; i < m; i++) {
