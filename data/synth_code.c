@@ -183,11 +183,9 @@ static void write_statement(struct text *t, const struct pipeline *p)
     put(t, "%s", p->function ? takes[from] : reads[from]);
     for (int i = 0; i < p->n; i++) {
         put(t, " %s", p->n == 1 ? "" : i == 0 ? "First, " : i + 1 < p->n ? "Then, " : "Finally, ");
-        if (p->n == 1) /* the clause begins the sentence */
-            t->n--, put(t, " ");
         size_t at = t->n;
         tell(t, p->at[i].concept->clause, p->at[i].k);
-        if (p->n == 1)
+        if (p->n == 1) /* the clause begins the sentence */
             t->at[at] = (char)(t->at[at] - 'a' + 'A');
         put(t, ".");
     }
@@ -257,8 +255,8 @@ static json_t *tests_of(const struct pipeline *p, int from, int to)
         struct text x = {in, 0, sizeof(in)}, y = {out, 0, sizeof(out)};
         put_value(&x, &p->in[t], p->function);
         put_value(&y, &p->out[t], p->function);
-        put(&x, p->function ? "%s" : "%s\n", "");
-        put(&y, p->function ? "%s" : "%s\n", "");
+        put(&x, "%s", p->function ? "" : "\n");
+        put(&y, "%s", p->function ? "" : "\n");
         json_array_append_new(list,
                               json_pack("{s:s, s:s, s:s}", "input", in, "output", out, "testtype", p->function ? "functional" : "stdin"));
     }
