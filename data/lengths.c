@@ -39,7 +39,8 @@ int64_t lengths_bin(int bin)
     return bin == 0 ? 0 : (int64_t)(bin % 2 ? 64 : 96) << (bin - 1) / 2;
 }
 
-void lengths_in_bin(const struct lengths *l, int bin, int64_t *docs, int64_t *tokens)
+/* Documents and tokens of a bin. */
+static void in_bin(const struct lengths *l, int bin, int64_t *docs, int64_t *tokens)
 {
     *docs = *tokens = 0;
     for (int64_t n = lengths_bin(bin); n < lengths_bin(bin + 1) && n < l->room; n++) {
@@ -53,7 +54,7 @@ json_t *lengths_json(const struct lengths *l)
     json_t *histogram = json_array();
     for (int bin = 0; lengths_bin(bin) < l->room; bin++) {
         int64_t docs, tokens;
-        lengths_in_bin(l, bin, &docs, &tokens);
+        in_bin(l, bin, &docs, &tokens);
         if (docs > 0)
             json_array_append_new(histogram,
                                   json_pack("{s:I, s:I, s:I, s:I}", "from", (json_int_t)lengths_bin(bin), "to",

@@ -19,8 +19,6 @@ int64_t lengths_at(const struct lengths *l, double share);
 
 /* Bins whose ends are 64, 96, 128, 192, ...: bin b holds lengths from lengths_bin(b) to lengths_bin(b + 1) - 1, the first from 0. */
 int64_t lengths_bin(int bin);
-/* Documents and tokens of a bin. */
-void lengths_in_bin(const struct lengths *l, int bin, int64_t *docs, int64_t *tokens);
 /* {"documents", "total", "shortest", "half", "p90", "p99", "longest", "histogram": [{"from", "to", "documents", "tokens"}, ...]}, to is the
  * first length that is in the next bin. */
 json_t *lengths_json(const struct lengths *l);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const synth_level_names[] = {"easy", "hard", NULL};
 const char *const synth_kind_names[] = {"train", "eval", NULL};
 
 const size_t synth_shortest[] = {80, 150}, synth_longest[] = {180, 300};

@@ -19,8 +19,7 @@ extern "C" {
 
 enum synth_level { SYNTH_EASY, SYNTH_HARD };
 enum synth_kind { SYNTH_TRAIN, SYNTH_EVAL };
-extern const char *const synth_level_names[]; /* "easy", "hard", NULL */
-extern const char *const synth_kind_names[];  /* "train", "eval", NULL */
+extern const char *const synth_kind_names[]; /* "train", "eval", NULL */
 
 extern const size_t synth_shortest[], synth_longest[]; /* bytes of prompt and completion together, by level */
 
