@@ -364,6 +364,19 @@ static void the_program(void)
     check_int(r.code, 0);
     check_has(r.err, "1 of 2 records stay, 0 go, 1 are bad");
     ran_free(&r);
+
+    /* A bad record ends the run while the next batches have been read and not been looked at. */
+    static const char record[] = "{\"text\":\"a record of some length, of which there are a hundred thousand after the bad one\"}\n";
+    enum { RECORDS = 100000 };
+    char *many = xmalloc(RECORDS * (sizeof record - 1) + 64), *end = stpcpy(many, "{\"text\":\n");
+    for (int i = 0; i < RECORDS; i++)
+        end = stpcpy(end, record);
+    put("long.jsonl", many);
+    free(many);
+    r = run_program(dir, "decontaminate --input long.jsonl --against eval.jsonl --output long.out.jsonl --removed long.gone.jsonl");
+    check_int(r.code, 1);
+    check_has(r.err, "long.jsonl:1:");
+    ran_free(&r);
 }
 
 /* A mixture may ask for it. */

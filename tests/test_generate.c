@@ -1,22 +1,15 @@
 /* tests/test_generate.c - the program generate from outside: what it answers, on what that depends, and that bad input leaves nothing. */
 #include "core/rng.h"
 #include "data/tokenizer.h"
+#include "infer/journal.h"
 #include "tests/folder.h"
 #include "tests/model_files.h"
 #include "tests/program.h"
 #include "tests/test.h"
+#include <signal.h>
+#include <sys/stat.h>
 
 #define GOLDEN "../shared/golden/"
-
-/* name may end in .zst. */
-static void write_text(const char *name, const char *text)
-{
-    struct err e = {""};
-    struct file_out *o;
-    char *path = path_of(name);
-    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, text, strlen(text), &e) && file_out_commit(o, &e), "%s", e.msg);
-    free(path);
-}
 
 static char *read_text(const char *name)
 {
@@ -83,7 +76,7 @@ static void write_ids_prompts(const char *name, int n, bool backwards)
         text = xprintf("%s]}\n", longer);
         free(longer);
     }
-    write_text(name, text);
+    put(name, text);
     free(text);
 }
 
@@ -141,7 +134,7 @@ static void batches_and_order(void)
 static void no_new_tokens(void)
 {
     make_model("bytes", small_config(1, false), true, 2);
-    write_text("two.jsonl", "{\"id\":7,\"prompt\":\"How many?\"}\n\n{\"id\":\"b\",\"prompt\":\"\",\"answer\":\"ignored\"}\n");
+    put("two.jsonl", "{\"id\":7,\"prompt\":\"How many?\"}\n\n{\"id\":\"b\",\"prompt\":\"\",\"answer\":\"ignored\"}\n");
     ran_well(
         run_program(dir, "generate --model bytes --input two.jsonl --output none.jsonl --max-new-tokens 0 --prompt-logprobs --samples 2"));
     ran_well(run_program(dir, "generate --model bytes --input two.jsonl --output some.jsonl --max-new-tokens 5 --prompt-logprobs"));
@@ -171,8 +164,8 @@ static void no_new_tokens(void)
 static void compressed(void)
 {
     make_model("bytes", small_config(1, false), true, 2);
-    write_text("p.jsonl.zst", "{\"id\":1,\"prompt\":\"one\"}\n{\"id\":2,\"prompt\":\"two\"}\n");
-    write_text("p.jsonl", "{\"id\":1,\"prompt\":\"one\"}\n{\"id\":2,\"prompt\":\"two\"}\n");
+    put("p.jsonl.zst", "{\"id\":1,\"prompt\":\"one\"}\n{\"id\":2,\"prompt\":\"two\"}\n");
+    put("p.jsonl", "{\"id\":1,\"prompt\":\"one\"}\n{\"id\":2,\"prompt\":\"two\"}\n");
     ran_well(run_program(dir, "generate --model bytes --input p.jsonl.zst --output a.jsonl.zst --max-new-tokens 9"));
     ran_well(run_program(dir, "generate --model bytes --input p.jsonl --output a.jsonl --max-new-tokens 9"));
     char *plain = path_of("a.jsonl"), *packed = path_of("a.jsonl.zst");
@@ -189,7 +182,7 @@ static void compressed(void)
 static void stops(void)
 {
     make_model("bytes", small_config(1, false), true, 3);
-    write_text("s.jsonl", "{\"id\":1,\"prompt\":\"Count: \"}\n");
+    put("s.jsonl", "{\"id\":1,\"prompt\":\"Count: \"}\n");
 #define LONG "generate --model bytes --input s.jsonl --temperature 1 --top-k 20 --max-new-tokens 60"
     ran_well(run_program(dir, LONG " --output whole.jsonl"));
     json_t *whole = read_records("whole.jsonl");
@@ -223,7 +216,7 @@ static void end_tokens(void)
     struct model_config c = small_config(2, false);
     c.eos = -1;
     make_model("bare", c, false, 4);
-    write_text("e.jsonl", "{\"id\":1,\"input_ids\":[1,50,60]}\n");
+    put("e.jsonl", "{\"id\":1,\"input_ids\":[1,50,60]}\n");
 #define SHORT "generate --input e.jsonl --max-new-tokens 20 --temperature 1 --seed 5"
     ran_well(run_program(dir, SHORT " --model bare --output free.jsonl"));
     json_t *all = read_records("free.jsonl"), *ids = json_object_get(json_array_get(all, 0), "output_ids");
@@ -256,9 +249,9 @@ static void end_tokens(void)
 static void templates(void)
 {
     make_model("bytes", small_config(1, false), true, 5);
-    write_text("m.jsonl", "{\"id\":1,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}\n");
-    write_text("t.jsonl", "{\"id\":1,\"prompt\":\"<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n\"}\n");
-    write_text("u.jsonl", "{\"id\":1,\"prompt\":\"Hi\\n\"}\n");
+    put("m.jsonl", "{\"id\":1,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}\n");
+    put("t.jsonl", "{\"id\":1,\"prompt\":\"<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n\"}\n");
+    put("u.jsonl", "{\"id\":1,\"prompt\":\"Hi\\n\"}\n");
 #define TEN "generate --model bytes --temperature 1 --max-new-tokens 10"
     ran_well(run_program(dir, TEN " --input m.jsonl --output m.out --template chatml"));
     ran_well(run_program(dir, TEN " --input t.jsonl --output t.out"));
@@ -322,7 +315,7 @@ static void bad_input(void)
                             dir);
     must(system(folders) == 0);
     free(folders);
-    write_text("good.jsonl", "{\"id\":1,\"input_ids\":[1,2]}\n");
+    put("good.jsonl", "{\"id\":1,\"input_ids\":[1,2]}\n");
     static const struct {
         const char *name, *text, *args; /* args NULL: the bare model */
         const char *says[3];
@@ -359,7 +352,7 @@ static void bad_input(void)
     char *out = path_of("never.jsonl"), *part = path_of("never.jsonl.part");
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         if (cases[k].text)
-            write_text(cases[k].name, cases[k].text);
+            put(cases[k].name, cases[k].text);
         struct ran r = run_program(dir, "generate %s --input %s --output never.jsonl --max-new-tokens 2",
                                    cases[k].args ? cases[k].args : "--model bare", cases[k].name);
         check_msg(r.code == 1, "%s %s: exit code %d", cases[k].name, cases[k].args ? cases[k].args : "", r.code);
@@ -422,8 +415,8 @@ static void damaged_weights(void)
     free(path);
     dev_free(w.base);
     params_free(&t);
-    write_text("d.jsonl", "{\"id\":\"fine\",\"input_ids\":[1,2]}\n{\"id\":\"hit\",\"input_ids\":[1,99,5]}\n");
-    write_text("old.jsonl", "old\n");
+    put("d.jsonl", "{\"id\":\"fine\",\"input_ids\":[1,2]}\n{\"id\":\"hit\",\"input_ids\":[1,99,5]}\n");
+    put("old.jsonl", "old\n");
     struct ran r =
         run_program(dir, "generate --model damaged --input d.jsonl --output old.jsonl --max-new-tokens 1 --samples 2 --temperature 1");
     check_int(r.code, 1);
@@ -461,7 +454,7 @@ static void golden(void)
             text = longer;
             free(ids);
         }
-        write_text("golden.jsonl", text);
+        put("golden.jsonl", text);
         ran_well(run_program(
             dir, "generate --model %s --input golden.jsonl --output golden.out --max-new-tokens 24 --prompt-logprobs --dtype f32", model));
         json_t *got = read_records("golden.out");
@@ -492,7 +485,56 @@ static void golden(void)
     }
 }
 
+/* The journal of a killed run may hold a prompt's later samples and lack its earlier ones: with a batch of one nothing else hides them. */
+static void later_samples_are_there(void)
+{
+    enum { PROMPTS = 5, SAMPLES = 4 };
+    make_model("bare", small_config(2, false), false, 1);
+    write_ids_prompts("few.jsonl", PROMPTS, false);
+#define RESUMED "generate --model bare --dtype f32 --samples 4 --max-new-tokens 200 --temperature 1 --input few.jsonl --batch 1 --output "
+    ran_well(run_program(dir, RESUMED "whole.jsonl"));
+    char *part = path_of("part.jsonl"), *kept = path_of("part.jsonl.journal"), *programs = program_folder();
+    char *command = xprintf("cd '%s' && exec '%s'/" RESUMED "part.jsonl 2>/dev/null", dir, programs);
+    pid_t child = fork();
+    must(child >= 0);
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    struct stat is;
+    while ((stat(kept, &is) != 0 || is.st_size == 0) && waitpid(child, NULL, WNOHANG) == 0)
+        usleep(1000);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    free(command);
+    free(programs);
+    char *journal = read_text("part.jsonl.journal"), word[256] = ""; /* its first line ends with what the run's settings are called */
+    check_int(sscanf(journal, "%*s %255s", word), 1);
+    free(journal);
+    char *whole = read_text("whole.jsonl");
+    must(unlink(kept) == 0);
+    struct err e = {""};
+    struct journal *j;
+    check_msg(journal_open(&j, part, PROMPTS * SAMPLES, word, &e), "%s", e.msg);
+    const char *line = whole;
+    for (int i = 0; i < SAMPLES; i++) {
+        size_t n = strcspn(line, "\n");
+        if (i >= 2)
+            check_msg(journal_add(j, i, line, n, &e), "%s", e.msg);
+        line += n + 1;
+    }
+    journal_close(j);
+    ran_well(run_program(dir, RESUMED "part.jsonl"));
+    char *again = read_text("part.jsonl");
+    check_str(again, whole);
+    free(again);
+    free(whole);
+    free(part);
+    free(kept);
+}
+
 static const struct test tests[] = {
+    {"a journal that holds later samples of a prompt", later_samples_are_there},
     {"answers do not depend on the batch or the order of the file", batches_and_order},
     {"no new tokens, prompts' log-probabilities", no_new_tokens},
     {"compressed input and output", compressed},

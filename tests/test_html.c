@@ -114,7 +114,11 @@ static void awkward_values_draw_too(void)
     html_chart(&h, &(struct html_chart){.title = "flat", .x_label = "x", .line = two, .n_line = 2, .smooth = 5});
     html_chart(&h, &(struct html_chart){.title = "flat", .x_label = "x", .log_y = true, .line = &flat, .n_line = 1});
     html_chart(&h, &(struct html_chart){.title = "none", .x_label = "x", .log_y = true, .line = &empty, .n_line = 1});
+    double places[] = {1, NAN, -1, 10}, heights[] = {1, 2, 3, 4}, px[4], py[4];
+    struct html_line holes = {"holes", places, heights, 4, 0};
+    html_chart(&h, &(struct html_chart){.title = "holes", .x_label = "x", .log_x = true, .line = &holes, .n_line = 1});
     char *page = finish(&h);
+    check_int(points(page, count(page, "<polyline") - 1, px, py, 4), 2); /* what has no place on the axis is left out */
     check_int(count(page, "no values"), 1);
     check_int(count(page, "nan"), 0);
     check_int(count(page, "inf"), 0);
