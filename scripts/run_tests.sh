@@ -30,7 +30,7 @@ run() { # NAME COMMAND...
     fi
     if [ "$f" -gt 0 ]; then
         grep -v "^  ok  " "$log" | tail -n 200 || true
-        bad+=("$name")
+        bad+=("$name$why")
     else
         grep "^  skipped" "$log" || true
     fi
@@ -48,6 +48,10 @@ for script in tests/*.sh; do
     run "$(basename "$script" .sh)" bash "$script"
 done
 
-[ ${#bad[@]} -eq 0 ] || echo "failed: ${bad[*]} (outputs: $build/tests/NAME.log)"
+# Once more at the end, which is all that some show of a long output.
+for name in "${bad[@]}"; do
+    echo "failed: $name; the end of $build/tests/${name%% *}.log:"
+    grep -v "^  ok  " "$build/tests/${name%% *}.log" | tail -n 12 | cut -c 1-400 | sed 's/^/    /' || true
+done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -384,6 +384,36 @@ static void test_stop(void)
     free(config);
 }
 
+/* An mpirun that does not end after its ranks, as Open MPI's sometimes does not, is ended; this one stops itself. */
+static void check_stuck(const char *script, const char *words)
+{
+    char *text, *config = launch_settings("stuck", 20, 5), *path = xstrdup(getenv("PATH")), *with = xprintf("%s:%s", run_path("bin"), path);
+    struct watch_verdict v;
+    struct err e;
+    bool told;
+    must(file_mkdirs(run_path("bin"), &e));
+    run_write_text(run_path("bin/mpirun"), script);
+    must(chmod(run_path("bin/mpirun"), 0755) == 0 && setenv("PATH", with, 1) == 0);
+    pid_t child = launch(config, 1, 0, NULL);
+    setenv("PATH", path, 1);
+    int code = ended(child, config, log_now(), &text, &v, &told);
+    check_msg(code == 1 && told && v.cause == WATCH_DIED && strstr(v.why, words), "exit code %d: %s", code, text);
+    free(text);
+    free(path);
+    free(with);
+    free(config);
+}
+
+static void test_stuck(void)
+{
+    if (!can_run())
+        return;
+    check_stuck("#!/bin/bash\nsleep 2\nkill -STOP $$\n", "mpirun did not end though no rank was left");
+    /* Ranks that take their time are waited for, and what the watch said before stays the cause. */
+    check_stuck("#!/bin/bash\nsleep 5\necho 'train: rank 1 (far) died at step 7, section data: of old age' >&2\nkill -STOP $$\n",
+                "of old age");
+}
+
 static const struct test tests[] = {{"the undisturbed run", test_whole},
                                     {"any rank killed at any time", test_kills},
                                     {"a rank that is stopped", test_stopped},
@@ -391,5 +421,6 @@ static const struct test tests[] = {{"the undisturbed run", test_whole},
                                     {"ranks that were not started alike", test_differing},
                                     {"started again", test_restarts},
                                     {"the same failure three times", test_gives_up},
+                                    {"an mpirun that does not end", test_stuck},
                                     {"SIGTERM", test_stop}};
 TEST_MAIN("test_launch", tests)

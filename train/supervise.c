@@ -2,11 +2,14 @@
  *
  * What a rank's watch says of a failure is read from standard error, the one road that leads here from every host. mpirun itself is told to
  * keep quiet (-q), and gets signals in its place: SIGUSR1 it hands to the ranks, which save and stop; SIGTERM would leave them a second.
+ * Once in some hundred kills it waits for itself at its own end (seen: Open MPI 4.1.4, a mutex in PMIx's finalize), so it is given MPIRUN_END_S
+ * from the end of the last process that it started, and MPIRUN_START_S to start one.
  */
 #include "train/supervise.h"
 #include "core/cli.h"
 #include "core/log.h"
 #include "train/watch.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SAME_FAILURES = 3, RESTART_PAUSE_S = 1 };
+enum { SAME_FAILURES = 3, RESTART_PAUSE_S = 1, MPIRUN_END_S = 3, MPIRUN_START_S = 60 };
 
 /* One start of the run: what it said, and how it ended. */
 struct attempt {
@@ -29,6 +32,7 @@ struct attempt {
     int64_t step;               /* of the last progress line; 0 */
     int code;                   /* exit code, or 128 + signal */
     int stops;                  /* signals that asked to stop */
+    bool stuck;                 /* mpirun did not end after its ranks, and was killed */
 };
 
 /* Takes whole lines of the child's standard error: on they go, and what they say is kept. */
@@ -125,6 +129,48 @@ static void pass_signal(struct attempt *a, const struct launch *l, pid_t child, 
     kill(child, a->stops > 1 ? (l->ranks ? SIGTERM : SIGKILL) : l->ranks ? SIGUSR1 : SIGTERM);
 }
 
+/* Processes that this one started and that run still (not those that nobody has waited for yet); -1: the system does not tell. */
+static int children_alive(pid_t parent)
+{
+    char path[128], state;
+    int alive = -1, child;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
+    DIR *threads = opendir(path);
+    for (struct dirent *t; threads && (t = readdir(threads));) {
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/children", (int)parent, t->d_name);
+        FILE *list = fopen(path, "r");
+        alive = list && alive < 0 ? 0 : alive;
+        while (list && fscanf(list, "%d", &child) == 1) {
+            snprintf(path, sizeof path, "/proc/%d/stat", child);
+            FILE *stat = fopen(path, "r");
+            alive += stat && fscanf(stat, "%*d (%*[^)]) %c", &state) == 1 && state != 'Z' && state != 'X';
+            if (stat)
+                fclose(stat);
+        }
+        if (list)
+            fclose(list);
+    }
+    if (threads)
+        closedir(threads);
+    return alive;
+}
+
+/* Once a second: an mpirun that started nothing for long, or whose processes all ended some time ago, is ended too. */
+struct watched_mpirun {
+    bool begun;        /* it has had processes */
+    double idle_since; /* when there were last some; log_now() */
+};
+
+static void end_stuck(struct attempt *a, pid_t mpirun, struct watched_mpirun *m)
+{
+    int alive = children_alive(mpirun);
+    if (alive != 0)
+        m->idle_since = log_now();
+    m->begun = m->begun || alive > 0;
+    if (!a->stuck && log_now() - m->idle_since >= (m->begun ? MPIRUN_END_S : MPIRUN_START_S))
+        a->stuck = kill(mpirun, SIGKILL) == 0;
+}
+
 static void run_once(struct attempt *a, const struct launch *l, char **argv, int signals, const sigset_t *mask)
 {
     int err[2], status = 0;
@@ -138,10 +184,11 @@ static void run_once(struct attempt *a, const struct launch *l, char **argv, int
         become(argv, err[1], mask);
     close(err[1]);
     bool more = true, ended = false;
+    struct watched_mpirun m = {false, log_now()};
     while (more || !ended) {
         struct pollfd p[2] = {{more ? err[0] : -1, POLLIN, 0}, {signals, POLLIN, 0}};
         /* Something that outlives the child may hold its standard error open: it is not waited for. */
-        if (poll(p, 2, ended ? 0 : -1) == 0)
+        if (poll(p, 2, ended ? 0 : l->ranks ? 1000 : -1) == 0 && ended)
             break;
         if (p[0].revents)
             more = relay(a, err[0], &text, &n);
@@ -149,6 +196,8 @@ static void run_once(struct attempt *a, const struct launch *l, char **argv, int
             pass_signal(a, l, child, signals);
         if (!ended && waitpid(child, &status, WNOHANG) == child)
             ended = true;
+        if (!ended && l->ranks)
+            end_stuck(a, child, &m);
     }
     if (n) { /* a line without an end */
         text[n] = '\0';
@@ -169,7 +218,9 @@ static void guess_cause(struct attempt *a, bool alone)
         return;
     *v = (struct watch_verdict){.rank = alone ? 0 : -1, .cause = WATCH_DIED, .step = a->step, .section = WATCH_START};
     snprintf(v->host, sizeof v->host, "%s", watch_host());
-    if (a->code > 128) {
+    if (a->stuck) {
+        snprintf(v->why, sizeof v->why, "mpirun did not end though no rank was left, and was killed: how the ranks ended is not known");
+    } else if (a->code > 128) {
         snprintf(v->why, sizeof v->why, "ended by signal %d (%s); the step is the last one shown, the section is not known", a->code - 128,
                  strsignal(a->code - 128));
     } else {
@@ -244,7 +295,7 @@ int supervise(const struct launch *l, int n, char **words)
         free(argv);
         code = a.code == EXIT_OK || a.code == EXIT_USAGE ? a.code : EXIT_INPUT;
         /* Refused input ends in a line "train: ..." that is no verdict, and would be refused again. */
-        bool refused = a.code == EXIT_INPUT && !a.has_cause && a.step == 0 && !strncmp(a.last, own, sizeof own - 1);
+        bool refused = (a.code == EXIT_INPUT || a.stuck) && !a.has_cause && a.step == 0 && !strncmp(a.last, own, sizeof own - 1);
         bool over = a.code == EXIT_OK || a.code == EXIT_USAGE || refused || (a.stops && !a.has_cause);
         if (!over)
             guess_cause(&a, l->ranks < 2);
