@@ -23,9 +23,9 @@ MPI_LIBS := $(shell pkg-config --libs $(MPI))
 CPPFLAGS += $(MPI_CFLAGS)
 LDLIBS_ALL = -Wl,--as-needed $(MPI_LIBS) -ljansson -lsentencepiece -lzstd -lz -lsnappy -lcrypto -lseccomp -lmpc -lmpfr -lgmp -lcurl -lstdc++ -lm -lpthread
 
-C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c model/*.c train/*.c infer/*.c kernels/*.c))
+C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c data/*/*.c model/*.c train/*.c infer/*.c infer/*/*.c kernels/*.c))
 CXX_SRC  = $(wildcard data/*.cc)
-MAINS    = data/prepare.c data/select_main.c data/decontam_main.c train/train.c train/export.c infer/generate.c infer/score.c infer/report.c infer/compare_main.c data/synth_main.c infer/promptcot_main.c
+MAINS    = data/prepare.c data/select/select_main.c data/select/decontam_main.c train/train.c train/export.c infer/generate.c infer/score/score.c infer/score/report.c infer/score/compare_main.c data/synth/main.c infer/promptcot/main.c
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 BENCHES  = $(patsubst tests/%.c,%,$(wildcard tests/bench_*.c))
 
@@ -53,7 +53,7 @@ $(BUILD)/obj/%.c.o: %.c
 $(BUILD)/obj/%.cc.o: %.cc
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 -fopenmp -Wall -Wextra $(CPPFLAGS) $(CFLAGS) -c $< -o $@
-$(BUILD)/obj/infer/code_python.c.o: infer/code_values.py infer/code_call.py infer/code_check.py
+$(BUILD)/obj/infer/code/python.c.o: infer/code/values.py infer/code/call.py infer/code/check.py
 $(BUILD)/obj/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(NVCC) $(NVCCFLAGS) -I. -MMD -MP -c $< -o $@
@@ -62,16 +62,16 @@ $(LIB): $(OBJ)
 	ar rcs $@ $^
 
 $(BUILD)/prepare: $(BUILD)/obj/data/prepare.c.o $(LIB)
-$(BUILD)/select: $(BUILD)/obj/data/select_main.c.o $(LIB)
-$(BUILD)/decontaminate: $(BUILD)/obj/data/decontam_main.c.o $(LIB)
+$(BUILD)/select: $(BUILD)/obj/data/select/select_main.c.o $(LIB)
+$(BUILD)/decontaminate: $(BUILD)/obj/data/select/decontam_main.c.o $(LIB)
 $(BUILD)/train: $(BUILD)/obj/train/train.c.o $(LIB)
 $(BUILD)/export: $(BUILD)/obj/train/export.c.o $(LIB)
 $(BUILD)/generate: $(BUILD)/obj/infer/generate.c.o $(LIB)
-$(BUILD)/score: $(BUILD)/obj/infer/score.c.o $(LIB)
-$(BUILD)/report: $(BUILD)/obj/infer/report.c.o $(LIB)
-$(BUILD)/compare: $(BUILD)/obj/infer/compare_main.c.o $(LIB)
-$(BUILD)/synth: $(BUILD)/obj/data/synth_main.c.o $(LIB)
-$(BUILD)/promptcot: $(BUILD)/obj/infer/promptcot_main.c.o $(LIB)
+$(BUILD)/score: $(BUILD)/obj/infer/score/score.c.o $(LIB)
+$(BUILD)/report: $(BUILD)/obj/infer/score/report.c.o $(LIB)
+$(BUILD)/compare: $(BUILD)/obj/infer/score/compare_main.c.o $(LIB)
+$(BUILD)/synth: $(BUILD)/obj/data/synth/main.c.o $(LIB)
+$(BUILD)/promptcot: $(BUILD)/obj/infer/promptcot/main.c.o $(LIB)
 $(addprefix $(BUILD)/,$(PROGRAMS)):
 	$(CXX) -fopenmp $(LDFLAGS) $^ $(LDLIBS) -o $@
 

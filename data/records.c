@@ -1,7 +1,7 @@
 /* data/records.c - see records.h. */
 #include "data/records.h"
 #include "core/file.h"
-#include "data/parquet.h"
+#include "data/parquet/parquet.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>

@@ -1,7 +1,7 @@
 /* infer/prompts.h - PROMPTS for generate from a TRUTH file and a task's template. */
 #ifndef INFER_PROMPTS_H
 #define INFER_PROMPTS_H
-#include "infer/task.h"
+#include "infer/tasks/task.h"
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -1,7 +1,7 @@
 /* bench_code [--json FILE] - what judging a program costs in CPU time, and how much of it is starting: one program at a time on one core. */
 #include "core/cli.h"
-#include "infer/code.h"
-#include "infer/sandbox.h"
+#include "infer/code/code.h"
+#include "infer/code/sandbox.h"
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 #include "core/json.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "data/parquet.h"
+#include "data/parquet/parquet.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

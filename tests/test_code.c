@@ -1,9 +1,9 @@
 /* The code judge without the corpus: where a program stands in an answer, outputs compared, LiveCodeBench's test files decoded and damaged,
  * whole evaluations through score, and programs that try to be judged right without solving anything. */
 #include "core/rng.h"
-#include "infer/code.h"
-#include "infer/sandbox.h"
-#include "infer/scoring.h"
+#include "infer/code/code.h"
+#include "infer/code/sandbox.h"
+#include "infer/score/scoring.h"
 #include "tests/cases.h"
 #include <openssl/evp.h>
 #include <unistd.h>

@@ -2,8 +2,8 @@
  * fail, known wrong programs fail as they were reported to; PCM_LONG=1: all of them, and that verdicts do not hang on the machine's load. */
 #include "core/file.h"
 #include "core/log.h"
-#include "infer/code.h"
-#include "infer/sandbox.h"
+#include "infer/code/code.h"
+#include "infer/code/sandbox.h"
 #include "tests/test.h"
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,8 +1,8 @@
 /* tests/test_decontam.c - words of texts, likeness of sets, and that copies of evaluation problems are found in whatever dress, and nothing else. */
 #include "core/file.h"
 #include "core/rng.h"
-#include "data/decontam.h"
-#include "data/minhash.h"
+#include "data/select/decontam.h"
+#include "data/select/minhash.h"
 #include "tests/folder.h"
 #include "tests/program.h"
 #include "tests/test.h"

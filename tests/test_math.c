@@ -1,7 +1,7 @@
 /* The judge of mathematical answers: what is equal and what is not, where answers stand in texts, the paper's own verdicts, hostile input. */
-#include "infer/math_equal.h"
-#include "infer/math_judge.h"
-#include "infer/math_paper.h"
+#include "infer/math/equal.h"
+#include "infer/math/judge.h"
+#include "infer/math/paper.h"
 #include "core/file.h"
 #include "core/rng.h"
 #include "tests/program.h"

@@ -1,5 +1,5 @@
 /* Ten thousand generated pairs, half of them equal: what the judge of mathematical answers accepts falsely and refuses falsely. */
-#include "infer/math_equal.h"
+#include "infer/math/equal.h"
 #include "tests/math_variants.h"
 #include "tests/test.h"
 #include <time.h>

@@ -1,6 +1,6 @@
 /* tests/test_metrics.c - the arithmetic of evaluation: metrics and tests against enumeration of every possibility. */
 #include "core/rng.h"
-#include "infer/metrics.h"
+#include "infer/score/metrics.h"
 #include "tests/test.h"
 #include <stdint.h>
 

@@ -1,8 +1,8 @@
-/* tests/test_metrics_coverage.c - how often the intervals of infer/metrics.h hold what they should, by simulation: 30 problems, accuracies of
+/* tests/test_metrics_coverage.c - how often the intervals of infer/score/metrics.h hold what they should, by simulation: 30 problems, accuracies of
  * 5% to 95%, 1, 4 and 16 samples, five spreads between problems. PCM_LONG=1: 10,000 simulations of each case, which then must lie in the
  * promised range; else some hundred, within four of their standard errors. */
 #include "core/rng.h"
-#include "infer/metrics.h"
+#include "infer/score/metrics.h"
 #include "tests/test.h"
 #include <stdint.h>
 

@@ -4,7 +4,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/rng.h"
-#include "data/parquet.h"
+#include "data/parquet/parquet.h"
 #include "tests/test.h"
 #include <unistd.h>
 

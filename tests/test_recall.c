@@ -1,7 +1,7 @@
 /* Documents that ask what a state can keep: every answer stands where the document says, lengths are met; the task's verdicts and page. */
 #include "core/json.h"
-#include "data/recall.h"
-#include "infer/scoring.h"
+#include "data/synth/recall.h"
+#include "infer/score/scoring.h"
 #include "tests/program.h"
 #include "tests/test.h"
 

@@ -1,7 +1,7 @@
 /* The sandbox: what gets through its walls (nothing), what a run leaves behind (nothing), what stops it, what it measures; and that scoring
  * refuses to run programs where the walls cannot be built. */
 #include "core/log.h"
-#include "infer/sandbox.h"
+#include "infer/code/sandbox.h"
 #include "tests/cases.h"
 #include "tests/program.h"
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* Scoring: numbers read exactly, where an answer is looked for, metrics with known values, files that are wrong. */
 #include "core/file.h"
-#include "infer/scoring.h"
+#include "infer/score/scoring.h"
 #include "tests/test.h"
 #include <unistd.h>
 

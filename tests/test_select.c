@@ -1,6 +1,6 @@
 /* tests/test_select.c - mixtures: what the filters let through, that a draw is a sample and the same again, and what the manifest says of it. */
 #include "core/file.h"
-#include "data/filter.h"
+#include "data/select/filter.h"
 #include "data/lengths.h"
 #include "tests/folder.h"
 #include "tests/program.h"

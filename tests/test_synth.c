@@ -1,5 +1,5 @@
 /* Every generated problem is worked out again here, by other code: from its structure, from its prompt's numbers, and line by line. */
-#include "data/synth.h"
+#include "data/synth/synth.h"
 #include "tests/test.h"
 #include <ctype.h>
 

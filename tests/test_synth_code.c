@@ -1,9 +1,9 @@
 /* Composed problems of programming: their solutions pass their tests in the sandbox, where Python agrees with the library about every concept;
  * other programs fail. The program synth from outside, for mathematics too: no duplicates, nothing held out that is trained on. */
 #include "core/json.h"
-#include "data/synth_code.h"
-#include "infer/sandbox.h"
-#include "infer/scoring.h"
+#include "data/synth/code.h"
+#include "infer/code/sandbox.h"
+#include "infer/score/scoring.h"
 #include "tests/program.h"
 #include "tests/test.h"
 

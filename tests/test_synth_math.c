@@ -1,8 +1,8 @@
 /* Composed problems of mathematics: every step's value is found again here by counting, trying or GMP, never by the way in which the library
  * solves it; statements name the numbers that are solved; the worked lines hold. */
 #include "core/err.h"
-#include "data/synth_math.h"
-#include "infer/math_equal.h"
+#include "data/synth/math.h"
+#include "infer/math/equal.h"
 #include "tests/test.h"
 #include <ctype.h>
 #include <gmp.h>
