@@ -20,7 +20,7 @@
 struct engine;
 
 struct engine_settings {
-    enum dtype type;       /* of the weights and of matrix products */
+    enum dtype type;       /* of the weights; activations: dev_activations() */
     enum dtype state_type; /* of the SSD states */
     int32_t slots;         /* sequences in flight that are wished for, at least 1 */
     int64_t max_prompt;    /* tokens of the longest prompt */

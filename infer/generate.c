@@ -56,7 +56,7 @@ static const struct conf_field table[] = {
      AT(dtype),
      .choices = dtype_names,
      .def = NAN,
-     .help = "type of the weights in memory; not given: config.json's torch_dtype, or f32 where the backend has no bf16"},
+     .help = "type of the weights in memory; not given: config.json's torch_dtype"},
     {.key = "state_dtype", .type = CONF_CHOICE, AT(state_dtype), .choices = dtype_names, .str_def = "f32", .help = "type of the states"},
     {.key = "batch",
      .type = CONF_INT,
@@ -101,15 +101,6 @@ static bool open_model(const struct options *o, struct model_config *c, struct t
     return true;
 }
 
-static bool choose_types(const struct options *o, const struct model_config *c, struct engine_settings *s, struct err *e)
-{
-    s->type = o->dtype >= 0 ? (enum dtype)o->dtype : dev_supports(c->type) ? c->type : F32;
-    s->state_type = (enum dtype)o->state_dtype;
-    return dev_supports(s->type) ||
-           err_set(e, "--dtype bf16: the %s backend computes in f32 only; leave --dtype out, or build with make BACKEND=cuda",
-                   dev_backend());
-}
-
 static void summary(const struct engine *g, const struct prompts *p, const struct options *o, const struct batch_stats *t)
 {
     struct engine_memory m = engine_memory(g);
@@ -127,7 +118,9 @@ static bool answer_all(const struct options *o, const struct model_config *c, co
                        struct answers *out, struct err *e)
 {
     int64_t wished = o->batch == INT64_MIN ? DEFAULT_BATCH : o->batch, all = o->max_new_tokens ? p->n * o->samples : 1;
-    struct engine_settings s = {.slots = (int32_t)(wished < all ? wished : all),
+    struct engine_settings s = {.type = o->dtype >= 0 ? (enum dtype)o->dtype : c->type,
+                                .state_type = (enum dtype)o->state_dtype,
+                                .slots = (int32_t)(wished < all ? wished : all),
                                 .max_prompt = p->longest,
                                 .logprobs = o->prompt_logprobs,
                                 .memory = isnan(o->memory_gib) ? 0 : (int64_t)(o->memory_gib * GIB),
@@ -137,7 +130,7 @@ static bool answer_all(const struct options *o, const struct model_config *c, co
                                              .repetition_penalty = (float)o->repetition_penalty,
                                              .seed = (uint64_t)o->seed}};
     struct engine *g;
-    if (!choose_types(o, c, &s, e) || !engine_open(&g, c, o->model, &s, e))
+    if (!engine_open(&g, c, o->model, &s, e))
         return false;
     struct engine_memory m = engine_memory(g);
     log_line("%d of up to %d sequences at a time in %.3f GiB: weights %.3f (%s), states %.3f (%s), working memory %.3f, libraries %.3f",
