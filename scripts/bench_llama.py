@@ -34,7 +34,7 @@ def from_bf16(x):
 def make_model(folder):
     """config.json and model.safetensors (bfloat16) as state-spaces/mamba initialises a model."""
     config = json.load(open(os.path.join(ROOT, "configs/models/mamba2-130m.json")))
-    config["torch_dtype"] = "bfloat16"
+    config["torch_dtype"], config["eos_token_id"] = "bfloat16", config["vocab_size"] - 1
     d, heads, layers, taps = config["hidden_size"], config["num_heads"], config["num_hidden_layers"], config["conv_kernel"]
     inner, rng = heads * config["head_dim"], np.random.default_rng(1)
     conv = inner + 2 * config["n_groups"] * config["state_size"]
