@@ -98,8 +98,8 @@ asan:
 demo: all
 	scripts/run_demo.sh
 
-# bench_peer and bench_parquet are started by scripts/bench_peers.py and scripts/bench_parquet.py.
-bench: $(addprefix $(BUILD)/tests/,$(filter-out bench_peer bench_parquet,$(BENCHES)))
+# bench_peer and bench_parquet are started by scripts/bench_peers.py and scripts/bench_parquet.py; bench_drift measures no time.
+bench: $(addprefix $(BUILD)/tests/,$(filter-out bench_peer bench_parquet bench_drift,$(BENCHES)))
 	@set -e; for b in $^; do echo "== $$b"; $$b --json $(BUILD)/$$(basename $$b).json; done
 
 help:
