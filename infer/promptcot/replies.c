@@ -1,5 +1,6 @@
 /* infer/promptcot/replies.c - see replies.h. */
 #include "infer/promptcot/replies.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "data/select/table.h"
 #include <errno.h>
@@ -116,17 +117,10 @@ json_t *replies_get(const struct replies *r, const char key[HASH_XXH3_HEX], stru
         err_set(e, "%s holds no reply to this request", r->path);
         return NULL;
     }
-    size_t n = (size_t)r->line[i].n, done = 0;
+    size_t n = (size_t)r->line[i].n;
     char *text = xmalloc(n);
-    while (done < n) {
-        ssize_t got = pread(r->fd, text + done, n - done, r->line[i].at + (int64_t)done);
-        if (got <= 0 && !(got < 0 && errno == EINTR))
-            break;
-        done += got > 0 ? (size_t)got : 0;
-    }
-    json_t *v = done == n ? json_parse(text, n, r->path, e) : NULL, *reply = json_incref(json_object_get(v, "reply"));
-    if (done < n)
-        fail(r, "read", e);
+    bool ok = file_read_at(r->fd, text, n, r->line[i].at) || fail(r, "read", e);
+    json_t *v = ok ? json_parse(text, n, r->path, e) : NULL, *reply = json_incref(json_object_get(v, "reply"));
     json_decref(v);
     free(text);
     return reply;
@@ -140,18 +134,13 @@ bool replies_put(struct replies *r, const char key[HASH_XXH3_HEX], json_t *reply
     must(v);
     char *text = json_line(v);
     must(text);
-    size_t n = strlen(text), done = 0;
+    size_t n = strlen(text);
     text[n] = '\n'; /* in place of the NUL */
-    while (done < n + 1) {
-        ssize_t put = pwrite(r->fd, text + done, n + 1 - done, r->size + (int64_t)done);
-        if (put < 0 && errno != EINTR)
-            break;
-        done += put > 0 ? (size_t)put : 0;
-    }
+    bool ok = file_write_at(r->fd, text, n + 1, r->size) || fail(r, "write", e);
     free(text);
     json_decref(v);
-    if (done < n + 1)
-        return fail(r, "write", e);
+    if (!ok)
+        return false;
     add(r, key, r->size, (int64_t)n);
     r->size += (int64_t)n + 1;
     return true;
