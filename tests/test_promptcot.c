@@ -205,6 +205,68 @@ static void replies(void)
     json_decref(two);
 }
 
+/* ------------------------------------------------------------------- repeats */
+
+static void repeats(void)
+{
+    static const struct {
+        const char *problem, *why, *of; /* why NULL: it stays */
+    } cases[] = {
+        {"A club keeps 12 boxes of 30 shells each and 7 loose ones on a long shelf in the hall. How many shells does the whole club own?",
+         NULL, NULL},
+        {"A train leaves the town at noon.", NULL, NULL},
+        {"**A club keeps** $12$ boxes of 30 shells each, and 7 loose ones, on a long shelf in the hall! How many shells does the whole club own?",
+         "duplicate", "p0"},
+        {"A club keeps 12 boxes of 30 shells each and 7 loose ones on a long shelf in the hall. How many shells does the entire club own?",
+         "near_duplicate", "p0"},
+        {"A club keeps 11 boxes of 40 shells each and 9 loose ones on a long shelf in the hall. How many shells does the whole club own?",
+         NULL, NULL},
+        {"A train leaves the town at two.", NULL, NULL}, /* too short to be nearly another */
+        {"A train leaves the town at noon!", "duplicate", "p1"},
+        {"What is the least prime that is a sum of two squares and larger than one hundred, and why is there none below it?",
+         "contaminated", NULL},
+        {"So, a club keeps 11 boxes of 40 shells each and 9 loose ones on a long shelf in the hall. How many shells does the whole club own?",
+         "near_duplicate", "p4"},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    put("eval.jsonl",
+        "{\"id\":\"e\",\"problem\":\"What is the least prime that is a sum of two squares and larger than one hundred, and why is "
+        "there none below it?\"}\n");
+    char *against = path_of("eval.jsonl");
+    struct promptcot p = {.work = dir, .similarity = 0.7, .decontaminate = {.against = {&against, 1}, .ngram = 13, .similarity = 0.6}};
+    struct err e;
+    for (int clean = 0; clean < 2; clean++) {
+        struct step s = {.p = &p, .name = "problem", .out = json_array(), .dropped = json_object()};
+        for (int i = 0; i < CASES; i++) {
+            char *id = xprintf("p%d", i);
+            json_array_append_new(s.out, json_pack("{s:s, s:s}", "id", id, "problem", cases[i].problem));
+            free(id);
+        }
+        check_msg(step_take_out(&s, &e), "%s", e.msg);
+        json_t *removed = load_lines("problem.removed.jsonl");
+        size_t kept = 0, gone = 0;
+        for (int i = 0; i < CASES; i++) {
+            const char *why = cases[i].why;
+            if (clean && why && strcmp(why, "contaminated") == 0)
+                why = NULL;
+            const json_t *one = why ? json_array_get(removed, gone++) : json_array_get(s.out, kept++);
+            check_str(text_of(one, why ? "text" : "problem"), cases[i].problem);
+            check_str(text_of(one, "why"), why ? why : "");
+            if (why && cases[i].of)
+                check_str(text_of(one, "of"), cases[i].of);
+        }
+        check_int(json_array_size(s.out), kept);
+        check_int(json_array_size(removed), gone);
+        check_int(json_integer_value(json_object_get(s.dropped, "near_duplicate")), 2);
+        check_int(json_integer_value(json_object_get(s.dropped, "duplicate")), 2);
+        json_decref(removed);
+        json_decref(s.out);
+        json_decref(s.dropped);
+        p.decontaminate.against.n = 0;
+    }
+    free(against);
+}
+
 /* ------------------------------------------------------------------- embeddings */
 
 /* A folder with the byte tokenizer and the weights of a reference model. */
@@ -708,7 +770,7 @@ static void wrong_settings(void)
 
 static const struct test tests[] = {
     {"wording", wording},           {"drawing", drawing},         {"the library", the_library},       {"replies", replies},
-    {"embeddings", embeddings},     {"the pipeline", pipeline}, /* leaves the folder `reference` for those below */
+    {"repeats", repeats},           {"embeddings", embeddings},   {"the pipeline", pipeline}, /* leaves the folder `reference` for those below */
     {"troubles", troubles},         {"failures", failures},       {"limits of rate", limits},         {"kills", kills},
     {"our own engine", own_engine}, {"expectation", expectation}, {"wrong settings", wrong_settings},
 };

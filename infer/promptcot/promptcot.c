@@ -63,7 +63,7 @@ const char *step_text(struct step *s, int64_t i, json_t **reply, bool *stopped, 
 
 /* ------------------------------------------------------------------- the steps of a job */
 
-static bool write_records(const json_t *records, const char *path, struct err *e)
+bool step_write(const json_t *records, const char *path, struct err *e)
 {
     struct file_out *f;
     size_t i;
@@ -89,7 +89,7 @@ static bool run_step(const struct promptcot *p, const struct plan *plan, json_t 
     replies_close(s.asks.replies);
     size_t in = json_array_size(s.in), out = json_array_size(s.out);
     char *path = xprintf("%s/%s.jsonl", p->work, plan->output);
-    ok = ok && write_records(s.out, path, e);
+    ok = ok && step_write(s.out, path, e);
     if (ok) {
         char *why = json_object_size(s.dropped) ? json_dumps(s.dropped, 0) : xstrdup("");
         log_line("promptcot: %s: %zu records in, %zu out: %s%s%s", plan->name, in, out, path, *why ? "; dropped " : "", why);

@@ -4,7 +4,7 @@
  * `work`, a record a line:
  *   synthesis    combine    concepts.jsonl -> combinations: concepts that go together, and a level
  *                rationale  -> rationales: several for a combination
- *                problem    -> problems, without repeats and without copies of evaluation problems
+ *                problem    -> problems, without repeats, near repeats and copies of evaluation problems; problem.removed.jsonl lists these
  *                judge      -> judged: those that every judge calls perfect
  *                reward     -> rewarded: log-probabilities, and of several rationales of a combination the best
  *                answer     -> records: the teacher's answers that agree, as records of prepare with where everything came from
@@ -29,7 +29,7 @@ struct promptcot {
     char *work, *concepts, *pairs, *until;
     int job, domain;
     int64_t seed, problems, together, least_level, most_level, keep;
-    double closeness, agree;
+    double closeness, similarity, agree;
     bool thought;
     struct conf_strs levels, judges;
     struct conf_list models;
@@ -72,6 +72,9 @@ bool step_answer(struct step *s, struct err *e);
 bool step_posterior(struct step *s, struct err *e);
 bool step_lesson(struct step *s, struct err *e);
 bool step_triple(struct step *s, struct err *e);
+/* Inside: a file of records, one a line; of s->out those problems that repeat others or copy evaluation problems go, listed in NAME.removed.jsonl. */
+bool step_write(const json_t *records, const char *path, struct err *e);
+bool step_take_out(struct step *s, struct err *e);
 /* Inside: the pairs as records with their prompts, in s->in; generator.jsonl and rationale_model.jsonl of s->out. */
 bool step_read_pairs(struct step *s, struct err *e);
 bool step_write_lessons(struct step *s, struct err *e);

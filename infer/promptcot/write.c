@@ -1,12 +1,8 @@
 /* infer/promptcot/write.c - the steps that write: rationales from concepts, problems from rationales, rationales for problems. See promptcot.h. */
-#include "data/select/table.h"
-#include "data/select/words.h"
 #include "infer/promptcot/promptcot.h"
 #include "infer/promptcot/text.h"
 #include <stdlib.h>
 #include <string.h>
-#define XXH_INLINE_ALL /* no library to link */
-#include <xxhash.h>    /* XXH3_64bits */
 
 /* What differs between the three steps. */
 struct writing {
@@ -75,50 +71,10 @@ bool step_rationale(struct step *s, struct err *e)
     return write_all(s, &w, e);
 }
 
-/* Takes out problems that are there already, in the same words, and copies of evaluation problems. */
-static bool take_out(struct step *s, struct err *e)
-{
-    struct decontam *d = NULL;
-    struct decontam_room room = {0};
-    struct words w = {0};
-    struct table seen = {0};
-    json_t *kept = json_array(), *one;
-    size_t i;
-    if (s->p->decontaminate.against.n > 0 && !decontam_open(&d, &s->p->decontaminate, e)) {
-        json_decref(kept);
-        return false;
-    }
-    json_array_foreach(s->out, i, one)
-    {
-        const char *problem = text_of(one, "problem");
-        uint64_t h = 0;
-        words_of(&w, problem, strlen(problem));
-        for (int64_t k = 0; k < w.n; k++)
-            h = XXH3_64bits_withSeed(&w.at[k].hash, sizeof w.at[k].hash, h);
-        json_t *asked = json_pack("{s:s}", "prompt", problem), *hit = d ? decontam_find(d, asked, &room) : NULL;
-        bool fresh = *table_put(&seen, h, (int32_t)i) == (int32_t)i;
-        if (hit)
-            step_drop(s, "contaminated");
-        else if (!fresh)
-            step_drop(s, "duplicate");
-        else
-            json_array_append(kept, one);
-        json_decref(hit);
-        json_decref(asked);
-    }
-    json_decref(s->out);
-    s->out = kept;
-    decontam_close(d);
-    decontam_room_free(&room);
-    words_free(&w);
-    table_free(&seen);
-    return true;
-}
-
 bool step_problem(struct step *s, struct err *e)
 {
     struct writing w = {s->p->problem_model, "problem", END_PROBLEM, "p", s->p->problem, ask_problem, text_problem};
-    if (!write_all(s, &w, e) || !take_out(s, e))
+    if (!write_all(s, &w, e) || !step_take_out(s, e))
         return false;
     size_t i;
     json_t *one;
