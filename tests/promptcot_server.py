@@ -12,6 +12,7 @@ import threading
 import time
 
 TROUBLES = ["status 500", "status 429", "closed", "hang", "no json", "no choices", "cut off"]
+NONSENSE = ["huge numbers"]
 
 
 def number(*parts):
@@ -126,6 +127,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif kind == "no json":
             self.send(200, b"<html>It works!</html>")
+        elif kind == "huge numbers":
+            self.send(200, json.dumps({"data": [{"embedding": [1e200] * 8}]}).encode())
         elif kind == "no choices":
             self.send(200, b'{"object": "list", "choices": []}')
         else:
@@ -149,7 +152,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             first = name not in self.tried
             self.tried.add(name)
         n = int.from_bytes(name[:4], "big")
-        if o.always or (first and n % 1000 < 1000 * o.trouble):
+        if n // 7 % 1000 < 1000 * o.refuse:
+            self.send(400, b"the prompt is too long")
+        elif o.always or (first and n % 1000 < 1000 * o.trouble):
             self.trouble(o.always or TROUBLES[n // 1000 % len(TROUBLES)], body)
         else:
             self.send(200, body)
@@ -167,7 +172,8 @@ p.add_argument("--port", type=int, default=8123, help="0: a free one")
 p.add_argument("--port-file", help="gets the port's number when the server listens")
 p.add_argument("--key", help="the bearer token that requests must have")
 p.add_argument("--trouble", type=float, default=0, help="share of the requests that fail once")
-p.add_argument("--always", choices=TROUBLES, help="every request fails in this way")
+p.add_argument("--always", choices=TROUBLES + NONSENSE, help="every request fails in this way")
+p.add_argument("--refuse", type=float, default=0, help="share of the requests that are refused each time they are made")
 p.add_argument("--hang", type=float, default=30, help="seconds that a hanging request waits")
 p.add_argument("--latency", type=float, default=0, help="seconds before each answer")
 Handler.options = p.parse_args()

@@ -129,6 +129,25 @@ static void drawing(void)
     check_msg(fabs((double)mixed[1] / DRAWS - 0.9675) < 0.012, "%lld of %d wide draws mix the camps", (long long)mixed[1], DRAWS);
     for (int i = 0; i < N; i++)
         check_msg(fabs((double)first[i] - DRAWS / N) < 5 * sqrt(DRAWS / N), "concept %d is first %lld times", i, (long long)first[i]);
+    for (uint64_t d = 0; d < 200; d++) { /* so close that only the nearest is drawn, also where all that are left are in the other camp */
+        enum { MANY = 12 };
+        int64_t many[MANY];
+        likeness_draw(&l, 7, d, 0.001, MANY, many);
+        for (int i = 1; i < MANY; i++) {
+            double most = -2, got = -2;
+            for (int c = 0; c < N; c++) {
+                double sum = 0;
+                bool taken = false;
+                for (int k = 0; k < i; k++) {
+                    sum += (double)l.cosine[many[k] * N + c] / i;
+                    taken = taken || many[k] == c;
+                }
+                most = !taken && sum > most ? sum : most;
+                got = many[i] == c ? sum : got;
+            }
+            check_msg(got > most - 0.05, "draw %llu, concept %d: %g, the nearest is at %g", (unsigned long long)d, i, got, most);
+        }
+    }
     likeness_draw(&l, 7, 3, 0.1, 5, a);
     likeness_draw(&l, 7, 3, 0.1, 5, b);
     check(memcmp(a, b, sizeof a) == 0);
@@ -199,6 +218,15 @@ static void replies(void)
         free(text);
         cut -= cut > 40 ? 6 : 0;
     }
+    char *wrong =
+        xprintf("%.*s{\"key\": 5}\n%s", (int)strcspn(whole, "\n") + 1, whole, whole); /* no trace of a kill: nothing is thrown away */
+    put("r.jsonl", wrong);
+    check(!replies_open(&r, path, &e));
+    check_has(e.msg, "r.jsonl:2 is no reply that this program wrote");
+    char *after = read_all("r.jsonl");
+    check_str(after, wrong);
+    free(after);
+    free(wrong);
     free(whole);
     free(path);
     json_decref(one);
@@ -597,6 +625,86 @@ static void failures(void)
     end(&s);
 }
 
+/* A request that the endpoint will never take: an error, or a counted skip; never a second try. */
+static void refusals(void)
+{
+    struct server s;
+    if (!serve(&s, "--refuse 0.1"))
+        return;
+    settings("r.json", "refused", s.port, "");
+    struct ran r = run_program(dir, "promptcot r.json");
+    check(r.code == 1);
+    check_has(r.err, "status 400: \"the prompt is too long\"; the replies so far are kept");
+    ran_free(&r);
+    settings("r.json", "refused", s.port, ",\"on_failure\":\"skip\"");
+    r = run_program(dir, "promptcot r.json");
+    check_msg(r.code == 0, "%s", r.err);
+    check_has(r.err, "\"failed\": ");
+    check(strstr(r.err, " 0 retries, ") && !strstr(r.err, " 1 retries, "));
+    ran_free(&r);
+    json_t *records = load_lines("refused/records.jsonl"), *all = load_lines("reference/records.jsonl");
+    check(json_array_size(records) > 0 && json_array_size(records) < json_array_size(all));
+    json_decref(records);
+    json_decref(all);
+    end(&s);
+}
+
+/* Concepts' embeddings from an endpoint. */
+static void embeddings_of_an_endpoint(void)
+{
+    static const char *const wrong[] = {"huge numbers", "no choices"};
+    struct server s;
+    struct ran r;
+    if (!serve(&s, ""))
+        return;
+    settings("v.json", "vectors", s.port, "");
+    r = run_program(dir, "promptcot v.json --combine.model writer --until combine");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    end(&s);
+    for (size_t i = 0; i < 2; i++) {
+        char *options = xprintf("--always '%s'", wrong[i]);
+        if (!serve(&s, options))
+            return;
+        settings("v.json", "nonsense", s.port, ",\"backoff_s\":0.01,\"retries\":1");
+        r = run_program(dir, "promptcot v.json --combine.model writer --until combine");
+        check_int(r.code, 1);
+        check_has(r.err, "a reply that holds no embedding");
+        ran_free(&r);
+        free(options);
+        end(&s);
+    }
+    if (!serve(&s, "--refuse 0.4")) /* concepts without one are left out */
+        return;
+    settings("v.json", "fewer", s.port, ",\"on_failure\":\"skip\"");
+    r = run_program(dir, "promptcot v.json --combine.model writer --until combine --combine.problems 200");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    json_t *drawn = load_lines("fewer/combinations.jsonl"), *replied = load_lines("fewer/combine.replies.jsonl"), *seen = json_object(), *v;
+    size_t i, k, failed = 0;
+    json_array_foreach(replied, i, v)
+    {
+        failed += json_object_get(json_object_get(v, "reply"), "failed") != NULL;
+    }
+    json_array_foreach(drawn, i, v)
+    {
+        const json_t *list = json_object_get(v, "foundational_concepts"), *name;
+        json_array_foreach(list, k, name)
+        {
+            json_object_set_new(seen, json_string_value(name), json_true());
+        }
+    }
+    check_msg(failed > 0 && json_object_size(seen) == 12 - failed, "%zu failed, %zu are drawn", failed, json_object_size(seen));
+    r = run_program(dir, "promptcot v.json --combine.model writer --until combine --combine.concepts 12");
+    check(r.code == 1);
+    check_has(r.err, "have an embedding, fewer than a problem has");
+    ran_free(&r);
+    json_decref(drawn);
+    json_decref(replied);
+    json_decref(seen);
+    end(&s);
+}
+
 static void limits(void)
 {
     struct server s;
@@ -769,10 +877,22 @@ static void wrong_settings(void)
 }
 
 static const struct test tests[] = {
-    {"wording", wording},           {"drawing", drawing},         {"the library", the_library},       {"replies", replies},
-    {"repeats", repeats},           {"embeddings", embeddings},   {"the pipeline", pipeline}, /* leaves the folder `reference` for those below */
-    {"troubles", troubles},         {"failures", failures},       {"limits of rate", limits},         {"kills", kills},
-    {"our own engine", own_engine}, {"expectation", expectation}, {"wrong settings", wrong_settings},
+    {"wording", wording},
+    {"drawing", drawing},
+    {"the library", the_library},
+    {"replies", replies},
+    {"repeats", repeats},
+    {"embeddings", embeddings},
+    {"the pipeline", pipeline}, /* leaves the folder `reference` for those below */
+    {"troubles", troubles},
+    {"failures", failures},
+    {"limits of rate", limits},
+    {"refusals", refusals},
+    {"embeddings of an endpoint", embeddings_of_an_endpoint},
+    {"kills", kills},
+    {"our own engine", own_engine},
+    {"expectation", expectation},
+    {"wrong settings", wrong_settings},
 };
 
 int main(int argc, char **argv)

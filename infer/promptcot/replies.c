@@ -53,27 +53,33 @@ static const char *key_of(const char *line, size_t n)
     return is ? line + b : NULL;
 }
 
-/* Finds the lines; what follows the last whole one goes. */
+/* Finds the lines; what follows the last whole one goes. A whole line of another kind is no trace of a kill: nothing is touched then. */
 static bool scan(struct replies *r, struct err *e)
 {
     FILE *f = fdopen(dup(r->fd), "r");
     char *line = NULL;
     size_t room = 0;
     ssize_t n;
+    int64_t number = 1;
+    bool ok = true;
     if (!f)
         return fail(r, "read", e);
-    while ((n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n') {
+    for (; ok && (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; number++) {
         line[n - 1] = '\0';
         const char *key = key_of(line, (size_t)n - 1);
-        if (!key)
-            break;
-        add(r, key, r->size, n - 1);
+        ok = key ||
+             err_set(e, "%s:%lld is no reply that this program wrote; put the file right, or move it away and all of it is asked again",
+                     r->path, (long long)number);
+        if (ok)
+            add(r, key, r->size, n - 1);
         r->size += n;
     }
-    if (n > 0)
+    if (ok && n > 0)
         log_line("%s: its last line was cut off; it goes, and what it answered is asked again", r->path);
     free(line);
     fclose(f);
+    if (!ok)
+        return false;
     return ftruncate(r->fd, r->size) == 0 || fail(r, "shorten", e);
 }
 
@@ -121,6 +127,8 @@ json_t *replies_get(const struct replies *r, const char key[HASH_XXH3_HEX], stru
     char *text = xmalloc(n);
     bool ok = file_read_at(r->fd, text, n, r->line[i].at) || fail(r, "read", e);
     json_t *v = ok ? json_parse(text, n, r->path, e) : NULL, *reply = json_incref(json_object_get(v, "reply"));
+    if (v && !reply)
+        err_set(e, "%s: the line of this request holds no \"reply\"", r->path);
     json_decref(v);
     free(text);
     return reply;
