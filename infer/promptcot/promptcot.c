@@ -41,8 +41,13 @@ bool step_ask(struct step *s, const char *model, const char *suffix, struct err 
     bool ok = m && replies_open(&s->asks.replies, path, e) && asks_run(&s->asks, e);
     if (ok) {
         const struct ask_totals *t = &s->asks.totals;
-        json_t *v = json_pack("{s:I, s:I, s:f, s:f, s:f}", "requests", (json_int_t)s->asks.n, "failed", (json_int_t)t->failed, "tokens_in",
-                              t->in, "tokens_out", t->out, "cost", ask_cost(m, t));
+        const json_t *before = json_object_get(s->models, model); /* of another list of requests in this step */
+        json_t *v = json_pack("{s:I, s:I, s:f, s:f, s:f}", "requests",
+                              (json_int_t)s->asks.n + json_integer_value(json_object_get(before, "requests")), "failed",
+                              (json_int_t)t->failed + json_integer_value(json_object_get(before, "failed")), "tokens_in",
+                              t->in + json_number_value(json_object_get(before, "tokens_in")), "tokens_out",
+                              t->out + json_number_value(json_object_get(before, "tokens_out")), "cost",
+                              ask_cost(m, t) + json_number_value(json_object_get(before, "cost")));
         json_object_set_new(s->models, model, v);
     }
     free(name);

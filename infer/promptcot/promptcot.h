@@ -7,7 +7,8 @@
  *                problem    -> problems, without repeats, near repeats and copies of evaluation problems; problem.removed.jsonl lists these
  *                judge      -> judged: those that every judge calls perfect
  *                reward     -> rewarded: log-probabilities, and of several rationales of a combination the best
- *                answer     -> records: the teacher's answers that agree, as records of prepare with where everything came from
+ *                answer     -> records: the teacher's answers that agree (programs: in what they print for inputs that the teacher makes, too), as records of
+ *                prepare with where everything came from
  *   expectation  posterior  pairs.jsonl (concepts, level, problem) -> posteriors: several rationales for a problem that is there
  *                lesson     -> lessons: the best by reward; generator.jsonl and rationale_model.jsonl, what the two models are to learn
  *   triples      triple     pairs.jsonl that have a rationale -> triples, and the same two files: what the two models begin with
@@ -28,8 +29,8 @@ enum promptcot_domain { DOMAIN_MATH, DOMAIN_CODE };
 struct promptcot {
     char *work, *concepts, *pairs, *until;
     int job, domain;
-    int64_t seed, problems, together, least_level, most_level, keep;
-    double closeness, similarity, agree;
+    int64_t seed, problems, together, least_level, most_level, keep, inputs;
+    double closeness, similarity, agree, cpu_s;
     bool thought;
     struct conf_strs levels, judges;
     struct conf_list models;
