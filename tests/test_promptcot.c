@@ -935,6 +935,11 @@ static void expectation(void)
     r = run_program(dir, "promptcot t3.json --pairs pairs.jsonl");
     check(r.code == 1 && strstr(r.err, "the record \"one\" has no \"rationale\""));
     ran_free(&r);
+    put("twice.jsonl", "{\"id\":7,\"foundational_concepts\":[\"A\"],\"level\":\"easy\",\"problem\":\"What?\",\"rationale\":\"Because.\"}\n"
+                       "{\"id\":\"7\",\"foundational_concepts\":[\"B\"],\"level\":\"easy\",\"problem\":\"Who?\",\"rationale\":\"So.\"}\n");
+    r = run_program(dir, "promptcot t3.json --pairs twice.jsonl");
+    check(r.code == 1 && strstr(r.err, "twice.jsonl:2: the id \"7\" is that of line 1 already"));
+    ran_free(&r);
 }
 
 static void wrong_settings(void)
