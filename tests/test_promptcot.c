@@ -726,6 +726,33 @@ static void failures(void)
     end(&s);
 }
 
+/* More problems than answers are in memory at a time: all of them come, in their order. */
+static void many(void)
+{
+    struct server s;
+    if (!serve(&s, ""))
+        return;
+    settings("m.json", "many", s.port, ",\"parallel\":32");
+    struct ran r =
+        run_program(dir, "promptcot m.json --combine.problems 600 --rationale.samples 1 --judge.models writer --reward.model writer "
+                         "--problem.similarity 1 --answer.samples 2 --answer.agree 0");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    json_t *in = load_lines("many/rewarded.jsonl"), *out = load_lines("many/records.jsonl"), *v;
+    size_t i;
+    check_msg(json_array_size(in) > 256, "%zu are no more than are in memory", json_array_size(in));
+    check_int(json_array_size(out), json_array_size(in));
+    json_array_foreach(out, i, v)
+    {
+        const char *id = text_of(json_array_get(in, i), "id");
+        check_str(text_of(json_object_get(v, "provenance"), "problem_id"), id);
+        check(strncmp(text_of(v, "id"), id, strlen(id)) == 0 && strncmp(text_of(v, "id") + strlen(id), "-a", 2) == 0);
+    }
+    json_decref(in);
+    json_decref(out);
+    end(&s);
+}
+
 /* A request that the endpoint will never take: an error, or a counted skip; never a second try. */
 static void refusals(void)
 {
@@ -996,6 +1023,7 @@ static const struct test tests[] = {
     {"failures", failures},
     {"limits of rate", limits},
     {"refusals", refusals},
+    {"many", many},
     {"embeddings of an endpoint", embeddings_of_an_endpoint},
     {"kills", kills},
     {"our own engine", own_engine},

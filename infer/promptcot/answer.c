@@ -277,7 +277,7 @@ bool step_answer(struct step *s, struct err *e)
     bool ok = step_ask(s, p->answer_model, "", e) && (!run || trials_open(&trials, path, p->cpu_s, e));
     struct taught *t = xcalloc((size_t)(AT_ONCE * n), sizeof *t);
     for (int64_t i = 0; ok && i < problems; i += AT_ONCE)
-        ok = take_some(s, trials, inputs, i, i + AT_ONCE < problems ? i + AT_ONCE : problems, t, e);
+        ok = take_some(s, trials, inputs, i, i + AT_ONCE < problems ? i + AT_ONCE : problems, t, e) && step_flush(s, e);
     asks_free(&s->asks);
     trials_close(trials);
     json_decref(inputs);

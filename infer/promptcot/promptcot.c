@@ -68,41 +68,64 @@ const char *step_text(struct step *s, int64_t i, json_t **reply, bool *stopped, 
 
 /* ------------------------------------------------------------------- the steps of a job */
 
-bool step_write(const json_t *records, const char *path, struct err *e)
+static bool write_all(struct file_out *f, const json_t *records, struct err *e)
 {
-    struct file_out *f;
     size_t i;
-    json_t *v;
+    const json_t *v;
     bool ok = true;
-    if (!file_out_open(&f, path, false, e))
-        return false;
     json_array_foreach(records, i, v)
     {
         ok = ok && json_write_line(f, v, e);
     }
-    if (ok)
+    return ok;
+}
+
+bool step_write(const json_t *records, const char *path, struct err *e)
+{
+    struct file_out *f;
+    if (!file_out_open(&f, path, false, e))
+        return false;
+    if (write_all(f, records, e))
         return file_out_commit(f, e);
     file_out_abort(f);
     return false;
 }
 
+static bool write_out(struct step *s, struct err *e)
+{
+    s->written += (int64_t)json_array_size(s->out);
+    return (s->file || file_out_open(&s->file, s->path, false, e)) && write_all(s->file, s->out, e);
+}
+
+bool step_flush(struct step *s, struct err *e)
+{
+    bool ok = write_out(s, e);
+    json_array_clear(s->out);
+    return ok;
+}
+
 /* *records: what the step before wrote; replaced by what this one does. */
 static bool run_step(const struct promptcot *p, const struct plan *plan, json_t **records, json_t *report, struct err *e)
 {
-    struct step s = {.p = p, .name = plan->name, .in = *records, .out = json_array(), .dropped = json_object(), .models = json_object()};
-    bool ok = plan->run(&s, e);
-    replies_close(s.asks.replies);
-    size_t in = json_array_size(s.in), out = json_array_size(s.out);
     char *path = xprintf("%s/%s.jsonl", p->work, plan->output);
-    ok = ok && step_write(s.out, path, e);
+    struct step s = {
+        .p = p, .name = plan->name, .in = *records, .out = json_array(), .path = path, .dropped = json_object(), .models = json_object()};
+    bool ok = plan->run(&s, e) && write_out(&s, e);
+    replies_close(s.asks.replies);
+    if (ok)
+        ok = file_out_commit(s.file, e);
+    else
+        file_out_abort(s.file);
+    size_t in = json_array_size(s.in);
     if (ok) {
         char *why = json_object_size(s.dropped) ? json_dumps(s.dropped, 0) : xstrdup("");
-        log_line("promptcot: %s: %zu records in, %zu out: %s%s%s", plan->name, in, out, path, *why ? "; dropped " : "", why);
+        log_line("promptcot: %s: %zu records in, %lld out: %s%s%s", plan->name, in, (long long)s.written, path, *why ? "; dropped " : "",
+                 why);
         free(why);
         json_array_append_new(report, json_pack("{s:s, s:I, s:I, s:O, s:O}", "step", plan->name, "in", (json_int_t)in, "out",
-                                                (json_int_t)out, "dropped", s.dropped, "models", s.models));
+                                                (json_int_t)s.written, "dropped", s.dropped, "models", s.models));
     }
-    if (ok && out == 0)
+    if (ok && s.written == 0)
         ok = err_set(e, "%s: no record is left; %s says why the others went", plan->name, path);
     free(path);
     json_decref(s.in);

@@ -46,12 +46,15 @@ bool promptcot_check(const struct promptcot *p, struct err *e);
 /* All steps of the job, up to `until`. */
 bool promptcot_run(const struct promptcot *p, struct err *e);
 
-/* A step at work. */
+/* A step at work. The records that it reads and those that it makes are in memory, some kB each; the teacher's answers are not. */
 struct step {
     const struct promptcot *p;
     const char *name;
-    json_t *in;      /* [records]; NULL for the first step */
-    json_t *out;     /* [records] */
+    json_t *in;            /* [records]; NULL for the first step */
+    json_t *out;           /* [records], those that are not written yet */
+    struct file_out *file; /* where they go; NULL: not opened yet */
+    const char *path;
+    int64_t written;
     json_t *dropped; /* reason -> records */
     struct asks asks;
     json_t *models; /* name -> {"requests", "failed", "tokens_in", "tokens_out", "cost"} */
@@ -63,6 +66,9 @@ bool step_ask(struct step *s, const char *model, const char *suffix, struct err 
 /* The text of reply i, borrowed from *reply (which the caller json_decref()s); *stopped: it ended by itself. NULL with e untouched: the request failed
  * and counts as dropped; NULL with *broken: e. */
 const char *step_text(struct step *s, int64_t i, json_t **reply, bool *stopped, bool *broken, struct err *e);
+
+/* Writes s->out and empties it: for a step whose records need not all be in memory, as no other step reads them. */
+bool step_flush(struct step *s, struct err *e);
 
 bool step_combine(struct step *s, struct err *e);
 bool step_rationale(struct step *s, struct err *e);
