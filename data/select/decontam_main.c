@@ -5,6 +5,7 @@
 #include "data/select/decontam.h"
 #include "data/ordered.h"
 #include "data/records.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,13 @@ static const struct conf_field table[] = {
     {0}};
 #undef AT
 
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+    interrupted = signal;
+}
+
 enum fate { STAYS, GOES, BAD };
 struct found {
     enum fate fate;
@@ -81,11 +89,27 @@ static bool read_batch(void *context, void *item)
     return true;
 }
 
+/* What nothing can be compared with would pass as clean. */
+static bool has_text(const json_t *record, struct err *e)
+{
+    bool has = json_is_array(json_object_get(record, "messages"));
+    static const char *const keys[] = {"text", "prompt"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        has = has || json_is_string(json_object_get(record, keys[i]));
+    return has ||
+           err_set(e, "the record has neither \"text\", \"prompt\" nor \"messages\", which are what is compared; name its keys so, or the "
+                      "published set that it is of with --set");
+}
+
 static void look_at(const struct work *w, const struct record *from, struct decontam_room *room, struct found *f)
 {
     struct err e;
     enum import_set set;
     json_t *raw = records_parse(w->records, from, &set, &e), *record = raw ? import_record(set, raw, NULL, &e) : NULL;
+    if (record && !has_text(record, &e)) {
+        json_decref(record);
+        record = NULL;
+    }
     json_t *hit = record ? decontam_find(w->d, record, room) : NULL;
     char *where = records_where(w->records, from);
     *f = (struct found){.fate = !record ? BAD : hit ? GOES : STAYS};
@@ -147,6 +171,8 @@ static bool write_batch(void *context, void *item)
         w->err = b->in.err;
         w->failed = true;
     }
+    if (!w->failed && interrupted)
+        w->failed = !err_set(&w->err, "interrupted by signal %d; nothing was written", (int)interrupted);
     progress_update(&w->progress, b->in.tell, NULL);
     return !w->failed;
 }
@@ -218,6 +244,18 @@ static bool run(const struct options *o, struct err *e)
     return ok;
 }
 
+static bool check_usage(const struct options *o, struct err *e)
+{
+    if (o->input.n == 0 || o->settings.against.n == 0)
+        return err_set(e, "--input and --against must be given");
+    if (strcmp(o->output, o->removed) == 0)
+        return err_set(e, "--output and --removed name the same file %s", o->output);
+    for (int64_t i = 0; i < o->input.n; i++)
+        if (strcmp(o->output, o->input.at[i]) == 0 || strcmp(o->removed, o->input.at[i]) == 0)
+            return err_set(e, "%s is an input and an output", o->input.at[i]);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct options o = {0};
@@ -227,10 +265,11 @@ int main(int argc, char **argv)
         "usage: decontaminate --input RECORDS --against EVALUATION [--against ...] --output REST.jsonl --removed LIST.jsonl\n"
         "Leaves out records that copy a problem of an evaluation set, word by word or nearly (data/select/decontam.h says how they are\n"
         "found). Lines stay as they are; of Parquet the columns stay that training needs, and id. Options:");
-    if (o.input.n == 0 || o.settings.against.n == 0) {
-        err_set(&e, "--input and --against must be given");
+    if (!check_usage(&o, &e))
         cli_usage(argv[0], &e);
-    }
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
     bool ok = run(&o, &e);
     conf_free(&o, table);
     return ok ? EXIT_OK : cli_fail(argv[0], &e);
