@@ -105,13 +105,18 @@ static int64_t bytes_for(struct engine *g, int32_t slots)
     return block + g->host_bytes;
 }
 
-/* Libraries take memory when they are first used: a product like the model's before the plan, so that it is in it. */
+/* Libraries take memory when they are first used: a product like the model's before the plan, so that it is in it. Where even that needs
+ * half of what is free, the plan will say that the model does not fit. */
 static void wake_libraries(const struct engine *g)
 {
     int64_t in = g->config.hidden, out = config_proj_dim(&g->config), rows = g->max_piece < 256 ? g->max_piece : 256;
     enum dtype weights = g->settings.type, type = dev_activations(weights);
     int64_t size = dtype_size(type), ends = (rows * in + rows * out) * size;
-    char *block = dev_alloc((size_t)(ends + in * out * dtype_size(weights)));
+    size_t bytes = (size_t)(ends + in * out * dtype_size(weights)), free_bytes, total;
+    dev_memory(&free_bytes, &total);
+    if (bytes > free_bytes / 2)
+        return;
+    char *block = dev_alloc(bytes);
     mat x = mat_make(block, type, rows, in), y = mat_make(block + rows * in * size, type, rows, out), none = {0};
     linear_fwd(y, x, mat_make(block + ends, weights, out, in), none);
     dev_sync();
