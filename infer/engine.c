@@ -28,19 +28,20 @@ static void layout(struct engine *g, struct arena *mem)
     const struct engine_settings *s = &g->settings;
     int64_t slots = g->slots;
     int32_t read = g->prompts + s->base;
+    enum dtype type = dev_activations(s->type);
     struct model_shape shape = {.config = *c,
-                                .type = s->type,
+                                .type = type,
                                 .residual = F32,
                                 .max_tokens = g->max_piece > slots ? g->max_piece : slots,
                                 .max_docs = g->prompts,
                                 .logit_rows = (int32_t)slots};
-    if (s->logprobs && model_logit_rows(c, s->type, g->max_piece) > slots)
-        shape.logit_rows = model_logit_rows(c, s->type, g->max_piece);
+    if (s->logprobs && model_logit_rows(c, type, g->max_piece) > slots)
+        shape.logit_rows = model_logit_rows(c, type, g->max_piece);
 
     g->weights = (struct tensors){&g->table, s->type, arena_take(mem, (size_t)g->table.bytes[s->type]), NULL};
     g->memory.weights = (int64_t)mem->used;
-    state_layout(&g->state, mem, c, g->slots, s->type, s->state_type);
-    state_layout(&g->read, mem, c, read, s->type, F32);
+    state_layout(&g->state, mem, c, g->slots, type, s->state_type);
+    state_layout(&g->read, mem, c, read, type, F32);
     g->memory.states = (int64_t)mem->used - g->memory.weights;
     acts_layout(&g->acts, mem, &shape, g->layer);
     g->seen = arena_take(mem, (size_t)((slots + read) * g->seen_words) * sizeof(uint32_t));
@@ -101,7 +102,7 @@ static bool choose_slots(struct engine *g, struct err *e)
         least = bytes_for(g, 1);
     }
     if (least > budget) {
-        const char *hint = g->settings.type == F32 && dev_supports(BF16) ? ", or use --dtype bf16" : "";
+        const char *hint = g->settings.type == F32 ? ", or use --dtype bf16" : "";
         err_set(e,
                 "this model needs at least %.3f GiB of memory: weights %.3f, states of one sequence and its prompt %.3f, working memory "
                 "%.3f, libraries %.3f; ",
