@@ -12,8 +12,12 @@ extern "C" {
 
 /* y = x w^T + add.  y, add [T, out], x [T, in]; add.data NULL: nothing is added; add may be y itself. add has y's type. */
 void linear_fwd(mat y, mat x, mat w, mat add);
-/* The same for the rows of a decode step, each sequence one row. On the CPU a row's result does not depend on the other rows. */
+/* The same for the rows of a decode step, each sequence one row. On the CPU a row's result does not depend on the other rows. w may be
+ * read ahead of ops that were queued before: what wrote it must be a copy from the host, or lie before one. */
 void linear_step(mat y, mat x, mat w, mat add);
+/* y = rmsnorm(x) w^T with the norm's weights and eps (kernels/norm.h), as linear_step. x [T, in]; h [T, in] of w's type: room for the normed
+ * rows, not always written. */
+void linear_norm_step(mat y, mat h, mat x, const float *norm, float eps, mat w);
 /* dx = dy w + beta dx.  dx [T, in], dy [T, out]; beta 0 or 1. */
 void linear_bwd_x(mat dx, mat dy, mat w, float beta);
 /* dw += dy^T x.  dw [out, in] f32 or bf16. */

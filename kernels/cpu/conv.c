@@ -108,12 +108,6 @@ void conv_fwd(mat y, mat x, const float *w, const float *b, int k, struct seqs s
         keep_state(x, k, s, state);
 }
 
-void conv_step(mat y, mat x, const float *w, const float *b, int k, struct seqs s, struct state_view state)
-{
-    must(s.max_len == 1 && state.data);
-    conv_fwd(y, x, w, b, k, s, state);
-}
-
 /* dpre = dy silu'(pre); sums of dpre times each input and of dpre alone, when the row is the task's own, go to part. */
 static inline __attribute__((always_inline)) void bwd_row(int k, bool own, float *restrict dpre, float part[MAX_K + 1][CHANNELS],
                                                           const float *dy, const float *in[MAX_K], float wt[MAX_K][CHANNELS],

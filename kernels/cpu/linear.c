@@ -2,6 +2,7 @@
 #include "kernels/linear.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/norm.h"
 #include <string.h>
 
 void linear_fwd(mat y, mat x, mat w, mat add)
@@ -128,6 +129,12 @@ void linear_step(mat y, mat x, mat w, mat add)
             for (; o < outs; o++, a = a ? a + 1 : NULL)
                 stripe(1, py + o, y.ld, px, x.ld, pw + o * w.ld, w.ld, a, add.ld, x.rows, n);
     }
+}
+
+void linear_norm_step(mat y, mat h, mat x, const float *norm, float eps, mat w)
+{
+    rmsnorm_fwd(h, NULL, x, norm, eps);
+    linear_step(y, h, w, (mat){0});
 }
 
 /* Columns [from, from + n) of row i. */
