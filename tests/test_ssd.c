@@ -277,19 +277,16 @@ static void long_documents(void)
         }
 }
 
-/* One document of p (with a state) in pieces: fwd on [0, first), then, as steps or not, the rest. Writes y [T, HP] and the state. */
-static void in_pieces(const struct problem *p, int32_t first, bool steps, double *y_out, double **state_out)
+/* One document of p (with a state) in pieces: [0, first), then the rest, at once or token by token. Writes y [T, HP] and the state. */
+static void in_pieces(const struct problem *p, int32_t first, bool singly, double *y_out, double **state_out)
 {
     const int64_t HP = p->d.heads * p->d.headdim, size = state_size(p->d);
     struct dmat y = dmat_make(p->t, p->T, HP, 0, 0), slot = slots_make(p->state, p->slot, 1, size, p->state_t);
     void *scratch = dev_alloc(ssd_scratch(p->d, p->T, 1, p->chunk, 0));
     for (int32_t at = 0; at < p->T;) {
-        int32_t len = at < first ? first : steps ? 1 : (int32_t)p->T - at;
+        int32_t len = at < first ? first : singly ? 1 : (int32_t)p->T - at;
         struct ref_seqs s = ref_seqs_make(&len, 1, NULL, p->chunk);
-        if (steps && at >= first)
-            ssd_step(mat_rows(y.m, at, len), inputs_rows(p, at, len), p->d, s.dev, slots_view(&slot));
-        else
-            ssd_fwd(mat_rows(y.m, at, len), (struct ssd_kept){0}, inputs_rows(p, at, len), p->d, s.dev, slots_view(&slot), scratch);
+        ssd_fwd(mat_rows(y.m, at, len), (struct ssd_kept){0}, inputs_rows(p, at, len), p->d, s.dev, slots_view(&slot), scratch);
         dev_sync(); /* the tables go */
         ref_seqs_free(&s);
         at += len;
@@ -301,14 +298,14 @@ static void in_pieces(const struct problem *p, int32_t first, bool steps, double
     dmat_free(&y);
     dmat_free(&slot);
 }
-static void check_pieces(const struct problem *p, const struct result *want, int32_t first, bool steps)
+static void check_pieces(const struct problem *p, const struct result *want, int32_t first, bool singly)
 {
     double *y = xmalloc((size_t)out_size(p, Y) * sizeof(double)), *state;
-    in_pieces(p, first, steps, y, &state);
+    in_pieces(p, first, singly, y, &state);
     double tol = p->state_t == BF16 ? 1e-2 : ref_tolerance(p->t), ey = ref_error(y, want->v[Y], out_size(p, Y)),
            es = ref_error(state, want->v[STATE], out_size(p, STATE));
     check_msg(ey <= tol && es <= tol, "%s, %s state, cut after %d, then %s: y off by %g, state by %g", ref_dtype_name(p->t),
-              ref_dtype_name(p->state_t), first, steps ? "steps" : "the rest", ey, es);
+              ref_dtype_name(p->state_t), first, singly ? "token by token" : "the rest", ey, es);
     free(y);
     free(state);
 }
@@ -330,7 +327,7 @@ static void any_split(void)
             }
 }
 
-static void steps_of_every_shape(void)
+static void singly_in_every_shape(void)
 {
     for (enum dtype t = F32; t <= BF16; t++)
         for (enum dtype state_t = F32; dev_supports(t) && state_t <= BF16; state_t++)
@@ -342,50 +339,6 @@ static void steps_of_every_shape(void)
                 result_free(&want);
                 problem_free(&p);
             }
-}
-
-/* A step of many documents is exactly the steps of each alone, in any order of slots; an absent document's slot is left alone. */
-static void step_rows_are_isolated(void)
-{
-    const struct ssd_dims d = {8, 64, 2, 128};
-    const int64_t size = state_size(d), HP = d.heads * d.headdim;
-    const int32_t ones[] = {1, 1, 1, 1, 1}, slot[] = {4, 0, 5, 2, 1};
-    for (enum dtype t = F32; t <= BF16; t++)
-        for (enum dtype state_t = F32; dev_supports(t) && state_t <= BF16; state_t++) {
-            struct problem p = problem_make(d, 64, ones, 5, t, false, F32, USUAL);
-            double *state = xmalloc((size_t)(6 * size) * sizeof(double));
-            const int32_t as_is[] = {0, 1, 2, 3, 4, 5};
-            ref_normal(state, 6 * size, 11, 0, 1);
-            struct dmat all = slots_make(state, as_is, 6, size, state_t), single = slots_make(state, as_is, 6, size, state_t);
-            struct dmat y = dmat_make(t, 5, HP, 0, 0), y1 = dmat_make(t, 5, HP, 0, 0);
-            struct ref_seqs s = ref_seqs_make(ones, 5, slot, 64);
-            ssd_step(y.m, inputs(&p), d, s.dev, slots_view(&all));
-            for (int32_t i = 0; i < 5; i++) {
-                struct ref_seqs s1 = ref_seqs_make(ones, 1, &slot[i], 64);
-                ssd_step(mat_rows(y1.m, i, 1), inputs_rows(&p, i, 1), d, s1.dev, slots_view(&single));
-                dev_sync();
-                ref_seqs_free(&s1);
-            }
-            double *a = dmat_got(&y), *b = dmat_got(&y1), *sa = dmat_got(&all), *sb = dmat_got(&single);
-            check(memcmp(a, b, (size_t)(5 * HP) * sizeof(double)) == 0);
-            check(memcmp(sa, sb, (size_t)(6 * size) * sizeof(double)) == 0);
-            for (int64_t i = 3 * size; i < 4 * size; i++)
-                if (sa[i] != all.v[i]) {
-                    check_msg(false, "the slot of no document changed");
-                    break;
-                }
-            free(a);
-            free(b);
-            free(sa);
-            free(sb);
-            free(state);
-            dmat_free(&all);
-            dmat_free(&single);
-            dmat_free(&y);
-            dmat_free(&y1);
-            ref_seqs_free(&s);
-            problem_free(&p);
-        }
 }
 
 int main(int argc, char **argv)
@@ -404,8 +357,7 @@ int main(int argc, char **argv)
         {"documents are isolated", documents_are_isolated},
         {"long documents of few heads", long_documents},
         {"any split of a document", any_split},
-        {"steps of every shape", steps_of_every_shape},
-        {"rows of a step are isolated", step_rows_are_isolated},
+        {"token by token in every shape", singly_in_every_shape},
     };
     ref_device();
     return test_main(argc, argv, "ssd", tests, (int)(sizeof tests / sizeof *tests));
