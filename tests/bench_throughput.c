@@ -12,6 +12,7 @@
  */
 #include "infer/baseline/transformer.h"
 #include "infer/engine.h"
+#include "model/state.h"
 #include "model/weights.h"
 #include "tests/bench.h"
 #include <sys/statvfs.h>
@@ -213,9 +214,9 @@ static bool engine_cell(const struct settings *s, const struct scale *k, const s
     int32_t *ids = xmalloc(sizeof *ids * (size_t)k->prompt), batch = 0;
     for (int64_t i = 0; i < k->prompt; i++)
         ids[i] = (int32_t)rng_below(1, 3, (uint64_t)i, (uint64_t)c->vocab);
-    engine_prefill(g, ids, k->prompt, NULL);
+    engine_prefill(g, &(struct engine_prompt){.ids = ids, .n = k->prompt}, 1);
     free(ids);
-    while (engine_fork(g, (uint64_t)batch) >= 0)
+    while (engine_fork(g, 0, (uint64_t)batch) >= 0)
         batch++;
     struct timing t = {.most = MOST, .spend = s->seconds};
     for (int i = 0; more(&t, i); i++) {
@@ -227,7 +228,7 @@ static bool engine_cell(const struct settings *s, const struct scale *k, const s
     struct engine_memory m = engine_memory(g);
     /* Weights are read but for the embedding table's rows that no token asks for; a state is read and written. */
     double table_bytes = c->tied ? 0 : (double)(c->vocab * c->hidden * dtype_size(b->type));
-    double bytes = (double)m.weights - table_bytes + 2.0 * (double)m.states / (batch + 1) * batch;
+    double bytes = (double)m.weights - table_bytes + 2.0 * (double)(batch * state_slot_bytes(c, dev_activations(b->type), set.state_type));
     json_t *o = cell("Mamba-2", batch, median(&t), bytes, b->copy);
     json_object_set_new(o, "memory", memory_json(m.weights, m.states, m.work, m.libraries, m.all, ref_dtype_name(set.state_type)));
     json_object_set_new(o, "state", json_string(ref_dtype_name(set.state_type)));
