@@ -32,6 +32,13 @@ struct batch {
     struct progress progress;
 };
 
+int64_t batch_slot_bytes(const struct batch_settings *s)
+{
+    const int64_t most = 1 << 20; /* tokens; nobody waits for more in many slots */
+    int64_t tokens = s->max_new < most ? s->max_new : most;
+    return (int64_t)sizeof(struct running) + (tokens + s->loop / LOOP_REPEATS) * (int64_t)sizeof(int32_t);
+}
+
 int64_t batch_shared(const struct prompts *p, int32_t chunk)
 {
     const int64_t least = 64;

@@ -22,6 +22,8 @@ struct batch_stats {
     int64_t prefill_tokens, passes, drawn, most;         /* most: sequences in one step */
     double prefill_seconds, decode_seconds, first_token; /* first_token: seconds until then from the first prompt on; 0: none was drawn */
 };
+/* Bytes of host memory for each sequence in flight: its answer so far. */
+int64_t batch_slot_bytes(const struct batch_settings *s);
 /* Tokens, a multiple of chunk, that all prompts begin with and that pay being read once: at least 64, in at least 2 prompts; else 0. */
 int64_t batch_shared(const struct prompts *p, int32_t chunk);
 /* The random stream of a sample: a function of its prompt's text, token by token, and of its number among the prompt's samples. */

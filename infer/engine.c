@@ -64,15 +64,43 @@ static void layout(struct engine *g, struct arena *mem)
     g->out_bytes = (size_t)slots * (sizeof(int32_t) + sizeof(float));
     g->token = arena_take(mem, g->out_bytes);
     g->check = g->token ? (float *)(void *)(g->token + slots) : NULL;
-    g->memory.work = (int64_t)mem->used - g->memory.weights - g->memory.states;
 }
 
-static int64_t bytes_for(struct engine *g, int32_t slots)
+/* Bytes of the block for so many slots; it is handed out in pages of 2 MiB, on GPUs as on CPUs. */
+static int64_t block_bytes(struct engine *g, int32_t slots)
 {
+    const int64_t page = 2 << 20;
     struct arena measure = {0};
     g->slots = slots;
     layout(g, &measure);
-    return (int64_t)measure.used;
+    int64_t bytes = ((int64_t)measure.used + page - 1) / page * page;
+    g->memory.work = bytes - g->memory.weights - g->memory.states;
+    return bytes;
+}
+
+/* The same and the host's part, if that is of the same memory: tables, what the caller needs, and what the program and its threads touch
+ * only later (code, stacks, the text of an answer). */
+static int64_t bytes_for(struct engine *g, int32_t slots)
+{
+    const int64_t later = 3 << 19;
+    bool same;
+    int64_t block = block_bytes(g, slots), each = g->settings.beside + (int64_t)(sizeof *g->seq + 2 * sizeof(int32_t) + sizeof *g->graph);
+    int64_t host = slots * each + (int64_t)(g->piece_bytes + g->step_bytes + g->out_bytes) + 8 * g->seen_words + later;
+    dev_host_memory(&same);
+    g->host_bytes = same ? host : 0;
+    return block + g->host_bytes;
+}
+
+/* Libraries take memory when they are first used: a product like the model's before the plan, so that it is in it. */
+static void wake_libraries(const struct engine *g)
+{
+    int64_t in = g->config.hidden, out = config_proj_dim(&g->config), rows = g->max_piece < 256 ? g->max_piece : 256;
+    int64_t size = dtype_size(g->settings.type);
+    char *block = dev_alloc((size_t)((rows * in + rows * out + in * out) * size));
+    mat x = mat_make(block, g->settings.type, rows, in), y = mat_make(block + rows * in * size, g->settings.type, rows, out), none = {0};
+    linear_fwd(y, x, mat_make(block + (rows * in + rows * out) * size, g->settings.type, out, in), none);
+    dev_sync();
+    dev_free(block);
 }
 
 /* How many prompts are read together: their slots are memory that sequences would like as well. */
@@ -107,7 +135,7 @@ static bool choose_slots(struct engine *g, struct err *e)
                 "this model needs at least %.3f GiB of memory: weights %.3f, states of one sequence and its prompt %.3f, working memory "
                 "%.3f, libraries %.3f; ",
                 (double)(least + library) / gib, (double)g->memory.weights / gib, (double)g->memory.states / gib,
-                (double)g->memory.work / gib, (double)library / gib);
+                (double)(g->memory.work + g->host_bytes) / gib, (double)library / gib);
         size_t n = strlen(e->msg);
         if (g->settings.memory && allowed < free_now)
             snprintf(e->msg + n, sizeof e->msg - n, "--memory-gib allows %.3f: raise it%s", (double)g->settings.memory / gib, hint);
@@ -138,11 +166,12 @@ bool engine_open(struct engine **out, const struct model_config *c, const char *
     g->layer = xcalloc((size_t)c->layers, sizeof *g->layer);
     params_plan(&g->table, c);
     choose_prompts(g);
+    wake_libraries(g);
     if (!choose_slots(g, e)) {
         engine_close(g);
         return false;
     }
-    struct arena mem = {.size = (size_t)(g->memory.all - g->memory.libraries)};
+    struct arena mem = {.size = (size_t)block_bytes(g, g->slots)};
     mem.base = g->block = dev_alloc(mem.size);
     layout(g, &mem);
 
@@ -206,5 +235,7 @@ int64_t engine_pass_tokens(const struct engine *g)
 
 struct engine_memory engine_memory(const struct engine *g)
 {
-    return g->memory;
+    struct engine_memory m = g->memory;
+    m.work += g->host_bytes;
+    return m;
 }

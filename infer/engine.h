@@ -34,10 +34,11 @@ struct engine_settings {
     bool logprobs;         /* they will be asked for */
     bool exact;            /* linear_exact(), for the whole process */
     int64_t memory;        /* bytes that this process may take of the device's memory; 0: nine tenths of what is free */
+    int64_t beside;        /* bytes of host memory that the caller needs for each slot: planned where host and device share their memory */
     struct sampling sampling;
 };
-struct engine_memory { /* bytes */
-    int64_t weights, states, work, libraries;
+struct engine_memory {                        /* bytes */
+    int64_t weights, states, work, libraries; /* work: the host's too, where it shares the device's memory */
     int64_t all;
 };
 struct engine_prompt {

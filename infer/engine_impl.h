@@ -17,7 +17,8 @@ struct step_in {
 struct engine {
     struct model_config config;
     struct engine_settings settings;
-    struct engine_memory memory;
+    struct engine_memory memory; /* work: of the block, */
+    int64_t host_bytes;          /* and of what is beside it, where host and device share their memory */
     struct param_table table;
     char *block; /* the device's memory; all below is in it */
 

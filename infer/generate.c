@@ -198,6 +198,7 @@ static bool answer_all(struct job *j, struct answers *out, struct err *e)
                                 .base = b.base || o->load_state || o->save_state,
                                 .logprobs = o->prompt_logprobs,
                                 .exact = o->exact,
+                                .beside = batch_slot_bytes(&b),
                                 .memory = isnan(o->memory_gib) ? 0 : (int64_t)(o->memory_gib * GIB),
                                 .sampling = {.temperature = (float)o->temperature,
                                              .top_p = (float)o->top_p,
@@ -231,6 +232,7 @@ static bool model_digest(const char *model, const struct model_config *c, char h
         hash_add(h, s.at[i].name, strlen(s.at[i].name) + 1);
         hash_add(h, s.at[i].dtype, strlen(s.at[i].dtype) + 1);
         hash_add(h, s.at[i].data, (size_t)s.at[i].bytes);
+        safetensors_forget(&s, &s.at[i], 0, s.at[i].n); /* a limit on memory holds from the start */
     }
     safetensors_close(&s);
     shape.bos = shape.eos = shape.pad = -1; /* the tokenizer's, or a choice of whoever asks */

@@ -171,32 +171,42 @@ static json_t *text_json(const char *text, size_t n)
 
 static const char *const finish_names[] = {[FINISH_STOP] = "stop", [FINISH_LENGTH] = "length", [FINISH_LOOP] = "loop"};
 
-static json_t *answer_json(const struct prompt *p, int64_t sample, const struct answer *x)
+/* The record on one line. The ids, of which there may be millions, are printed here: as JSON values they would take 30 times their size. */
+static char *answer_line(const struct prompt *p, int64_t sample, const struct answer *x)
 {
-    json_t *o = json_pack("{s:O, s:I}", "id", p->id, "sample", (json_int_t)sample), *ids = json_array();
-    must(o && ids);
+    json_t *before = json_pack("{s:O, s:I}", "id", p->id, "sample", (json_int_t)sample);
+    json_t *after = json_pack("{s:s}", "finish_reason", finish_names[x->finish]);
+    must(before && after);
     if (x->text)
-        json_object_set_new(o, "text", text_json(x->text, x->n_text));
-    for (int64_t i = 0; i < x->ids.n; i++)
-        json_array_append_new(ids, json_integer(x->ids.at[i]));
-    json_object_set_new(o, "output_ids", ids);
-    json_object_set_new(o, "finish_reason", json_string(finish_names[x->finish]));
+        json_object_set_new(before, "text", text_json(x->text, x->n_text));
     if (p->logprobs) {
         json_t *list = json_array();
         for (int64_t i = p->before ? p->before - 1 : 0; i < p->n - 1; i++) /* of the file's tokens that have any in front of them */
             json_array_append_new(list, json_real((double)p->logprobs[i]));
-        json_object_set_new(o, "prompt_logprobs", list);
+        json_object_set_new(after, "prompt_logprobs", list);
     }
-    return o;
+    char *head = json_line(before), *tail = json_line(after);
+    must(head && tail); /* the tokenizer's texts are UTF-8 */
+    json_decref(before);
+    json_decref(after);
+    static const char key[] = ",\"output_ids\":[";
+    enum { DIGITS = 12 }; /* of an id, its sign and a comma */
+    char *line = xmalloc(strlen(head) + strlen(tail) + sizeof key + DIGITS * (size_t)x->ids.n + 2), *to = stpcpy(line, head) - 1;
+    to = stpcpy(to, key);
+    for (int64_t i = 0; i < x->ids.n; i++)
+        to += sprintf(to, i ? ",%d" : "%d", x->ids.at[i]);
+    *to++ = ']';
+    *to++ = ',';
+    strcpy(to, tail + 1);
+    free(head);
+    free(tail);
+    return line;
 }
 
 bool answers_put(struct answers *a, int64_t prompt, int32_t sample, const struct answer *x, struct err *e)
 {
     struct prompt *p = &a->p->at[prompt];
-    json_t *o = answer_json(p, sample, x);
-    char *line = json_line(o);
-    must(line); /* the tokenizer's texts are UTF-8 */
-    json_decref(o);
+    char *line = answer_line(p, sample, x);
     bool ok = journal_add(a->journal, prompt * a->samples + sample, line, strlen(line), e);
     free(line);
     if (--a->left[prompt] == 0) {

@@ -45,6 +45,28 @@ def solution(prompt, seed):
     return f"There are {a} times {b} in boxes: {a * b}. With {c} more: {answer}.", f"Altogether \\boxed{{{answer}}}."
 
 
+def inputs(prompt):
+    """As asked for, in the marks; for some problems none."""
+    n = number("inputs", prompt)
+    numbers = [0, 1, n % 1000, n % 1000 + 1, 10**9] if n % 9 else []
+    return "Here they are.\n" + "\n".join(f"<!-- BEGIN INPUT -->\n{x}\n<!-- END INPUT -->" for x in numbers)
+
+
+def program(prompt, seed):
+    """Programs that say how many things so many clubs own, in several spellings; some are wrong, and some of these only for some inputs."""
+    a, b, c = (list(map(int, re.findall(r"\d+", prompt))) + [1, 1, 1])[:3]
+    n = number("program", prompt, seed)
+    right = [f"print(int(input()) * {a * b + c})", f"import sys\nn = int(sys.stdin.read())\nprint(n * {a} * {b} + n * {c})",
+             f"print(sum(int(x) * {a * b + c} for x in input().split()), end='\\n\\n')"]
+    wrong = [f"print(int(input()) * {a * b + c + 1})", f"n = int(input())\nprint(n * {a * b + c} if n < 10**9 else 0)", "print(1 / 0)", "while True: pass"]
+    text = right[n // 8 % 3] if n % 8 else wrong[n // 8 % 4]
+    return "One club after the other.", f"```python\n{text}\n```"
+
+
+def answered(prompt, seed):
+    return program(prompt, seed) if "correct Python program" in prompt else solution(prompt, seed)
+
+
 def completion(prompt, seed):
     """Text and finish reason, for a prompt that breaks off where the answer begins."""
     if prompt.endswith("<!-- BEGIN RATIONALE -->\n"):
@@ -53,7 +75,9 @@ def completion(prompt, seed):
         return problem(prompt, seed) + "\n", "stop"
     if "Final Judgement" in prompt:
         return judgement(prompt, seed), "stop"
-    thought, said = solution(prompt, seed)
+    if "BEGIN INPUT" in prompt:
+        return f"Let me see.\n</think>\n\n{inputs(prompt)}", "stop"
+    thought, said = answered(prompt, seed)
     return f"{thought}\n</think>\n\n{said}", "stop"
 
 
@@ -64,7 +88,9 @@ def message(prompt, seed):
         return {"content": f"<!-- BEGIN PROBLEM -->\n{problem(prompt, seed)}\n<!-- END PROBLEM -->\nI hope it is of use."}
     if "Final Judgement" in prompt:
         return {"content": judgement(prompt, seed)}
-    thought, said = solution(prompt, seed)
+    if "BEGIN INPUT" in prompt:
+        return {"content": inputs(prompt)}
+    thought, said = answered(prompt, seed)
     return {"content": said, "reasoning_content": thought}
 
 

@@ -4,6 +4,7 @@
 #include "core/rng.h"
 #include "data/tokfile.h"
 #include "data/tokenizer.h"
+#include "infer/code/sandbox.h"
 #include "infer/engine.h"
 #include "infer/promptcot/promptcot.h"
 #include "infer/promptcot/text.h"
@@ -546,6 +547,106 @@ static void troubles(void)
     end(&s);
 }
 
+/* Programs that print the same for the teacher's inputs agree; what they printed are the record's tests. */
+static void programs(void)
+{
+    struct server s;
+    struct err e;
+    struct sandbox *sandbox = sandbox_open(false, &e);
+    if (!sandbox) {
+        test_skip("no sandbox here");
+        return;
+    }
+    sandbox_close(sandbox);
+    char text[2048] = "";
+    for (int i = 0; i < 12; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "{\"concept\":\"Loop %c\",\"domain\":\"code\",\"level\":1}\n", 'A' + i);
+    put("code.jsonl", text);
+    if (!serve(&s, ""))
+        return;
+    settings("c.json", "code", s.port, "");
+    const char *options =
+        "--domain code --concepts code.jsonl --combine.problems 12 --answer.samples 4 --answer.keep 4 --answer.cpu_seconds 0.5";
+    struct ran r = run_program(dir, "promptcot c.json %s", options);
+    check_msg(r.code == 0, "%s", r.err);
+    check_has(r.err, "\"no_inputs\": 1"); /* the server has none for one of the problems */
+    ran_free(&r);
+    json_t *records = load_lines("code/records.jsonl"), *runs = load_lines("code/answer.runs.replies.jsonl"), *v, *one;
+    size_t i, k, several = 0, failed = 0;
+    const char *last = "";
+    json_array_foreach(records, i, v)
+    {
+        const json_t *tests = json_object_get(v, "tests");
+        int a, b, c;
+        const char *problem = strstr(text_of(v, "prompt"), "A club keeps ");
+        check(problem && sscanf(problem, "A club keeps %d boxes of %d %*s each and %d", &a, &b, &c) == 3);
+        check_int(json_array_size(tests), 5);
+        json_array_foreach(tests, k, one)
+        {
+            long long n = atoll(text_of(one, "input"));
+            check_int(atoll(text_of(one, "output")), n * (a * b + c));
+        }
+        check(strstr(text_of(v, "completion"), text_of(v, "answer"))); /* each record its own program */
+        check(json_integer_value(json_object_get(json_object_get(v, "provenance"), "votes")) >= 2);
+        const char *id = text_of(json_object_get(v, "provenance"), "problem_id");
+        several += strcmp(id, last) == 0;
+        last = id;
+    }
+    check(json_array_size(records) > 8 && several > 2);
+    json_array_foreach(runs, i, v)
+    {
+        failed += json_object_get(json_object_get(v, "reply"), "failed") != NULL;
+    }
+    check(failed > 0 && failed < json_array_size(runs) / 2);
+    json_decref(runs);
+    json_decref(records);
+    /* Again, without server and without half of what programs printed: the same bytes. */
+    end(&s);
+    char *before = read_all("code/records.jsonl"), *all = read_all("code/answer.runs.replies.jsonl"),
+         *half = strchr(all + strlen(all) / 2, '\n');
+    must(half);
+    half[1] = '\0';
+    put("code/answer.runs.replies.jsonl", all);
+    r = run_program(dir, "promptcot c.json %s", options);
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    char *after = read_all("code/records.jsonl");
+    check_str(after, before);
+    free(after);
+    /* Not run: all that hold a program are taken. */
+    if (!serve(&s, ""))
+        return;
+    settings("c.json", "code", s.port, "");
+    r = run_program(dir, "promptcot c.json %s --answer.inputs 0", options);
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    after = read_all("code/records.jsonl");
+    check(after && strlen(after) > strlen(before) && !strstr(after, "\"tests\""));
+    end(&s);
+    free(after);
+    free(before);
+    free(all);
+}
+
+static void inputs_of_a_reply(void)
+{
+    static const char reply[] =
+        "<think>\n<!-- BEGIN INPUT -->\n9\n<!-- END INPUT -->\n</think>\n<!-- BEGIN INPUT -->\n  1 2\n3\n\n<!-- END INPUT -->\n"
+        "<!-- BEGIN INPUT --> 7 <!-- END INPUT --><!-- BEGIN INPUT -->\n  1 2\n3\n<!-- END INPUT -->"
+        "<!-- BEGIN INPUT -->\n \n<!-- END INPUT --><!-- BEGIN INPUT -->\n8\n<!-- END INPUT --><!-- BEGIN INPUT -->\n5";
+    static const char *const want[] = {"  1 2\n3\n", "7\n", "8\n"};
+    for (int64_t n = 0; n <= 4; n++) {
+        json_t *v = text_inputs(reply, n);
+        check_int(json_array_size(v), n < 3 ? n : 3);
+        for (size_t i = 0; i < json_array_size(v); i++)
+            check_str(json_string_value(json_array_get(v, i)), want[i]);
+        json_decref(v);
+    }
+    json_t *none = text_inputs("there are none", 3);
+    check_int(json_array_size(none), 0);
+    json_decref(none);
+}
+
 /* What is lost for good: one clear error, nothing lost; or a counted skip. */
 static void failures(void)
 {
@@ -622,6 +723,33 @@ static void failures(void)
     check(json_array_size(records) > 0 && json_array_size(records) < json_array_size(all));
     json_decref(records);
     json_decref(all);
+    end(&s);
+}
+
+/* More problems than answers are in memory at a time: all of them come, in their order. */
+static void many(void)
+{
+    struct server s;
+    if (!serve(&s, ""))
+        return;
+    settings("m.json", "many", s.port, ",\"parallel\":32");
+    struct ran r =
+        run_program(dir, "promptcot m.json --combine.problems 600 --rationale.samples 1 --judge.models writer --reward.model writer "
+                         "--problem.similarity 1 --answer.samples 2 --answer.agree 0");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    json_t *in = load_lines("many/rewarded.jsonl"), *out = load_lines("many/records.jsonl"), *v;
+    size_t i;
+    check_msg(json_array_size(in) > 256, "%zu are no more than are in memory", json_array_size(in));
+    check_int(json_array_size(out), json_array_size(in));
+    json_array_foreach(out, i, v)
+    {
+        const char *id = text_of(json_array_get(in, i), "id");
+        check_str(text_of(json_object_get(v, "provenance"), "problem_id"), id);
+        check(strncmp(text_of(v, "id"), id, strlen(id)) == 0 && strncmp(text_of(v, "id") + strlen(id), "-a", 2) == 0);
+    }
+    json_decref(in);
+    json_decref(out);
     end(&s);
 }
 
@@ -834,6 +962,11 @@ static void expectation(void)
     r = run_program(dir, "promptcot t3.json --pairs pairs.jsonl");
     check(r.code == 1 && strstr(r.err, "the record \"one\" has no \"rationale\""));
     ran_free(&r);
+    put("twice.jsonl", "{\"id\":7,\"foundational_concepts\":[\"A\"],\"level\":\"easy\",\"problem\":\"What?\",\"rationale\":\"Because.\"}\n"
+                       "{\"id\":\"7\",\"foundational_concepts\":[\"B\"],\"level\":\"easy\",\"problem\":\"Who?\",\"rationale\":\"So.\"}\n");
+    r = run_program(dir, "promptcot t3.json --pairs twice.jsonl");
+    check(r.code == 1 && strstr(r.err, "twice.jsonl:2: the id \"7\" is that of line 1 already"));
+    ran_free(&r);
 }
 
 static void wrong_settings(void)
@@ -884,10 +1017,13 @@ static const struct test tests[] = {
     {"repeats", repeats},
     {"embeddings", embeddings},
     {"the pipeline", pipeline}, /* leaves the folder `reference` for those below */
+    {"programs", programs},
+    {"inputs of a reply", inputs_of_a_reply},
     {"troubles", troubles},
     {"failures", failures},
     {"limits of rate", limits},
     {"refusals", refusals},
+    {"many", many},
     {"embeddings of an endpoint", embeddings_of_an_endpoint},
     {"kills", kills},
     {"our own engine", own_engine},

@@ -89,9 +89,14 @@ bool step_problem(struct step *s, struct err *e)
 
 /* ------------------------------------------------------------------- problems that are there */
 
+struct pairs {
+    json_t *all, *seen; /* seen: id -> line */
+};
+
 static bool read_pair(void *ctx, json_t *record, int64_t line, struct err *e)
 {
-    json_t *all = ctx, *concepts = json_object_get(record, "foundational_concepts"), *id = json_object_get(record, "id");
+    struct pairs *pairs = ctx;
+    json_t *concepts = json_object_get(record, "foundational_concepts"), *id = json_object_get(record, "id");
     const char *level, *problem;
     bool strings = json_array_size(concepts) > 0;
     for (size_t i = 0; i < json_array_size(concepts); i++)
@@ -100,10 +105,20 @@ static bool read_pair(void *ctx, json_t *record, int64_t line, struct err *e)
         return err_set(e, "\"foundational_concepts\" must be a list of strings, got %s", concepts ? json_type_name(concepts) : "nothing");
     if (!json_get_str(record, "level", &level, e) || !json_get_str(record, "problem", &problem, e))
         return false;
-    char *prompt = text_prompt(concepts, level),
-         *name = json_is_string(id) ? xstrdup(json_string_value(id)) : xprintf("pair%lld", (long long)line);
-    json_array_append_new(all, json_pack("{s:s, s:O, s:s, s:s, s:s, s:O*}", "id", name, "foundational_concepts", concepts, "level", level,
-                                         "prompt", prompt, "problem", problem, "rationale", json_object_get(record, "rationale")));
+    char *name = json_is_string(id)    ? xstrdup(json_string_value(id))
+                 : json_is_integer(id) ? xprintf("%lld", (long long)json_integer_value(id))
+                                       : xprintf("pair%lld", (long long)line);
+    if (json_object_get(pairs->seen, name)) { /* samples are told apart by it */
+        err_set(e, "the id \"%.80s\" is that of line %lld already", name,
+                (long long)json_integer_value(json_object_get(pairs->seen, name)));
+        free(name);
+        return false;
+    }
+    json_object_set_new(pairs->seen, name, json_integer(line));
+    char *prompt = text_prompt(concepts, level);
+    json_array_append_new(pairs->all,
+                          json_pack("{s:s, s:O, s:s, s:s, s:s, s:O*}", "id", name, "foundational_concepts", concepts, "level", level,
+                                    "prompt", prompt, "problem", problem, "rationale", json_object_get(record, "rationale")));
     free(prompt);
     free(name);
     return true;
@@ -111,8 +126,10 @@ static bool read_pair(void *ctx, json_t *record, int64_t line, struct err *e)
 
 bool step_read_pairs(struct step *s, struct err *e)
 {
-    s->in = json_array();
-    return json_each_line(s->p->pairs, read_pair, s->in, e);
+    struct pairs pairs = {s->in = json_array(), json_object()};
+    bool ok = json_each_line(s->p->pairs, read_pair, &pairs, e);
+    json_decref(pairs.seen);
+    return ok;
 }
 
 bool step_triple(struct step *s, struct err *e)
