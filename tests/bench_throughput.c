@@ -128,26 +128,30 @@ static double spread(const struct param *p, const struct model_config *c)
         return 1 / sqrt((double)p->cols);
     }
 }
-/* As weights_random() draws them, in substance: states must decay and numbers stay finite. */
+/* As weights_random() draws them, in substance: states must decay and numbers stay finite. u is uniform in -1 .. 1. */
+static float special(enum param_kind kind, float u)
+{
+    switch (kind) {
+    case P_A_LOG:
+        return logf(8.5f + 7.5f * u);
+    case P_DT_BIAS: /* softplus of it is from 0.001 to 0.1 */
+        return logf(expm1f(0.01f * powf(10, u)));
+    default: /* norms and D */
+        return 1;
+    }
+}
 static void read_weights(void *from, const struct param *p, int64_t first, int64_t n, float *out)
 {
     const struct random_weights *r = from;
-    bool one = p->kind == P_NORM || p->kind == P_GATE_NORM || p->kind == P_NORM_F || p->kind == P_D;
     float scale = (float)spread(p, r->c);
+    bool common = p->matrix || p->kind == P_CONV_W || p->kind == P_CONV_B;
     for (int64_t i = 0; i < n;) {
         int64_t at = (first + i + 7919 * (int64_t)(p->layer + 2)) % TILE, m = n - i < TILE - at ? n - i : TILE - at;
-        for (int64_t j = 0; j < m; j++) {
-            float u = r->uniform[at + j];
-            if (one)
-                u = 1;
-            else if (p->kind == P_A_LOG)
-                u = logf(8.5f + 7.5f * u);
-            else if (p->kind == P_DT_BIAS) /* softplus of it is from 0.001 to 0.1 */
-                u = logf(expm1f(0.01f * powf(10, u)));
-            else
-                u *= scale;
-            out[i + j] = u;
-        }
+        const float *u = r->uniform + at;
+        for (int64_t j = 0; common && j < m; j++)
+            out[i + j] = scale * u[j];
+        for (int64_t j = 0; !common && j < m; j++)
+            out[i + j] = special(p->kind, u[j]);
         i += m;
     }
 }

@@ -147,9 +147,10 @@ static void against_double(void)
     make_ids(ids, LONGEST, 1);
     double *want = ref_model(&tiny, transformer_weights(t), ids, LONGEST);
     static const int lengths[] = {1, 2, 5, 6, 16, 17, 31, 49, 64, LONGEST};
+    check_int(transformer_begin(t, LONGEST, LONGEST, 1), 1);
     for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
         int64_t n = lengths[k];
-        check_int(transformer_begin(t, LONGEST + 1, LONGEST + 1, 1), 1);
+        transformer_release(t, 0);
         transformer_prefill(t, 0, ids, n);
         if (n > 1) {
             mat h = transformer_hidden(t);
@@ -187,7 +188,7 @@ static void decode_is_prefill(void)
         double e = ref_error(stepped[i], want + (PROMPT + i - 1) * tiny.hidden, tiny.hidden);
         check_msg(e < bound(), "step %d against double: error %g", i, e);
         if (i % 7 == 0 || i == STEPS - 1) {
-            check_int(transformer_begin(t, LONGEST, LONGEST, 1), 1);
+            transformer_release(t, 0);
             transformer_prefill(t, 0, ids, PROMPT + i);
             check(transformer_step(t));
             double *read = host_mat(transformer_hidden(t));
@@ -279,6 +280,10 @@ static void ends(void)
     transformer_fill(t, 0, 2 * page);
     transformer_fill(t, 1, 2 * page - 1);
     check(!transformer_step(t));
+    transformer_release(t, 1); /* its pages are free for it again */
+    transformer_fill(t, 1, page - 1);
+    check(transformer_step(t));
+    check_int(transformer_length(t, 0), 2 * page + 1);
     transformer_close(t);
 }
 
