@@ -45,11 +45,12 @@ static const struct scale {
 
 struct settings {
     char *json, *memory_gib, *scratch;
-    int state_type;
+    int64_t context, batch;
+    int state_type, only;
     double seconds;
     bool quick;
 };
-static const char *const types[] = {"f32", "bf16", NULL};
+static const char *const types[] = {"f32", "bf16", NULL}, *const models[] = {"mamba", "transformer", NULL};
 static const struct conf_field table[] = {
     {.key = "memory_gib",
      .type = CONF_STR,
@@ -61,6 +62,26 @@ static const struct conf_field table[] = {
      .choices = types,
      .def = NAN,
      .help = "of the engine's states; not given: bf16 where the device has it"},
+    {.key = "context",
+     .type = CONF_INT,
+     .at = offsetof(struct settings, context),
+     .def = 0,
+     .min = 0,
+     .max = 1 << 24,
+     .help = "this one instead of the five; 0: those"},
+    {.key = "batch",
+     .type = CONF_INT,
+     .at = offsetof(struct settings, batch),
+     .def = 0,
+     .min = 0,
+     .max = 1 << 16,
+     .help = "sequences at most; 0: as many as fit"},
+    {.key = "only",
+     .type = CONF_CHOICE,
+     .at = offsetof(struct settings, only),
+     .choices = models,
+     .def = NAN,
+     .help = "one of the two models (no report is made of that)"},
     {.key = "seconds",
      .type = CONF_FLOAT,
      .at = offsetof(struct settings, seconds),
@@ -207,7 +228,7 @@ static bool engine_cell(const struct settings *s, const struct scale *k, const s
 {
     struct engine_settings set = {.type = b->type,
                                   .state_type = s->state_type < 0 ? b->type : (enum dtype)s->state_type,
-                                  .slots = k->wished,
+                                  .slots = s->batch ? (int32_t)s->batch : k->wished,
                                   .max_prompt = k->prompt,
                                   .memory = (int64_t)(gib * GIB),
                                   .sampling = {.top_p = 1, .repetition_penalty = 1}};
@@ -257,18 +278,15 @@ static json_t *transformer_cell(const struct settings *s, const struct scale *k,
     int64_t shortest = context / 16, steps = WARM + MOST < context / 4 ? WARM + MOST : context / 4, tokens = 0;
     char name[64];
     snprintf(name, sizeof name, "%lld, %s answers", (long long)context, answers_long ? "long" : "short");
-    int32_t batch = transformer_begin(t, answers_long ? (shortest + context) / 2 : context, context, k->wished);
+    int32_t batch =
+        transformer_begin(t, answers_long ? (shortest + context) / 2 : context, context, s->batch ? (int32_t)s->batch : k->wished);
     json_t *o = NULL;
     if (batch == 0) {
         printf("  %-22s not one sequence fits\n", name);
     } else {
         for (int32_t i = 0; i < batch; i++) {
-            int64_t n = context - steps;
-            if (answers_long) {
-                n = shortest + (int64_t)((double)(context - shortest) * (i + 0.5) / batch) - steps / 2;
-                n = n < 1 ? 1 : n > context - steps ? context - steps : n;
-            }
-            transformer_fill(t, i, n);
+            int64_t last = context - steps;
+            transformer_fill(t, i, answers_long ? shortest + (int64_t)((double)(last - shortest) * (i + 0.5) / batch) : last);
         }
         struct timing time = {.most = (int)steps - WARM, .spend = s->seconds};
         for (int i = 0; more(&time, i); i++) {
@@ -308,9 +326,9 @@ static bool transformer_cells(const struct settings *s, const struct scale *k, d
     if (!transformer_open(&t, &k->peer, &set, e))
         return false;
     json_t *cells = json_array();
-    for (int i = 0; i < CONTEXTS; i++)
+    for (int i = 0; i < (s->context ? 1 : CONTEXTS); i++)
         for (int answers = 0; answers < 2 && (!s->quick || i == 0 || i == CONTEXTS - 1); answers++)
-            json_array_append_new(cells, transformer_cell(s, k, t, k->context[i], answers == 1, b));
+            json_array_append_new(cells, transformer_cell(s, k, t, s->context ? s->context : k->context[i], answers == 1, b));
     json_object_set_new(into, "transformer", cells);
     transformer_close(t);
     return true;
@@ -322,16 +340,19 @@ static bool run(const struct settings *s, const struct scale *k, const double *g
     char *dir = NULL;
     json_t *all = json_object_get(out, "limits");
     double began = log_now();
-    bool ok = write_model(&dir, &c, s->scratch, e);
-    printf("random weights of %s written to %s in %.1f s\n", k->model, dir, log_now() - began);
+    bool ok = s->only == 1 || write_model(&dir, &c, s->scratch, e);
+    if (ok && dir)
+        printf("random weights of %s written to %s in %.1f s\n", k->model, dir, log_now() - began);
     for (int i = 0; ok && i < limits; i++) {
         json_t *into = json_pack("{s:f}", "memory_gib", gib[i]);
         json_array_append_new(all, into);
         printf("\n-- %g GiB: %s, and %s\n", gib[i], k->model, k->peer_name);
-        ok = engine_cell(s, k, &c, dir, gib[i], b, into, e) && transformer_cells(s, k, gib[i], b, into, e);
+        ok = (s->only == 1 || engine_cell(s, k, &c, dir, gib[i], b, into, e)) &&
+             (s->only == 0 || transformer_cells(s, k, gib[i], b, into, e));
     }
     struct err ignored;
-    file_remove_tree(dir, &ignored);
+    if (dir)
+        file_remove_tree(dir, &ignored);
     free(dir);
     return ok;
 }
