@@ -40,7 +40,7 @@ static const struct scale {
      512,
      4096,
      2048},
-    {"cpu", "demo", {264, 128, 256, 4, 8, 2, 16, 1e-6, 1e6}, "a miniature", {0.0625, 0.125}, {64, 128, 256, 512, 1024}, 16, 32, 16, 32},
+    {"cpu", "demo", {264, 128, 256, 4, 8, 2, 16, 1e-6, 1e6}, "a miniature", {0.5, 1}, {64, 128, 256, 512, 1024}, 16, 32, 16, 32},
 };
 
 struct settings {
@@ -55,7 +55,7 @@ static const struct conf_field table[] = {
     {.key = "memory_gib",
      .type = CONF_STR,
      .at = offsetof(struct settings, memory_gib),
-     .help = "limits, as 24 or 24,72; not given: 24,72 (CPU: 0.0625,0.125)"},
+     .help = "limits, as 24 or 24,72; not given: 24,72 (CPU: 0.5,1)"},
     {.key = "state_dtype",
      .type = CONF_CHOICE,
      .at = offsetof(struct settings, state_type),

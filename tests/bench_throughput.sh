@@ -10,14 +10,14 @@ fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/scratch"
-"$program" --quick --scratch "$dir/scratch" --memory-gib 0.0625,0.125 --json "$dir/result.json" >"$dir/log" || { cat "$dir/log"; exit 1; }
+"$program" --quick --scratch "$dir/scratch" --memory-gib 0.5,0.75 --json "$dir/result.json" >"$dir/log" || { cat "$dir/log"; exit 1; }
 [ -z "$(ls "$dir/scratch")" ] || { echo "weights were left behind"; exit 1; }
 python3 scripts/report_throughput.py "$dir/result.json" "$dir/result.md" "$dir/result.svg" >"$dir/printed"
 cmp -s <(head -c 200 "$dir/printed") <(head -c 200 "$dir/result.md") || { echo "what is printed is not what is written"; exit 1; }
 python3 - "$dir" <<'END'
 import json, sys, xml.dom.minidom
 result = json.load(open(sys.argv[1] + "/result.json"))
-assert [l["memory_gib"] for l in result["limits"]] == [0.0625, 0.125]
+assert [l["memory_gib"] for l in result["limits"]] == [0.5, 0.75]
 for limit in result["limits"]:
     cells, limit_bytes = limit["transformer"], limit["memory_gib"] * 2**30
     assert [(c["context"], c["answers"]) for c in cells] == [(64, "short"), (64, "long"), (1024, "short"), (1024, "long")], cells
