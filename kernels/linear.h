@@ -5,6 +5,7 @@
 #ifndef KERNELS_LINEAR_H
 #define KERNELS_LINEAR_H
 #include "kernels/mat.h"
+#include <stdbool.h>
 #include <stddef.h>
 #ifdef __cplusplus
 extern "C" {
@@ -14,6 +15,9 @@ extern "C" {
 void linear_fwd(mat y, mat x, mat w, mat add);
 /* The same for the rows of a decode step, each sequence one row. On the CPU a row's result does not depend on the other rows. */
 void linear_step(mat y, mat x, mat w, mat add);
+/* From here on (false: no longer) a row of linear_fwd is the same bits whatever rows stand beside it and however many they are, and so is
+ * one of linear_step, on every backend; slower. Call it before anything is computed: recorded graphs keep what they recorded. */
+void linear_exact(bool on);
 /* dx = dy w + beta dx.  dx [T, in], dy [T, out]; beta 0 or 1. */
 void linear_bwd_x(mat dx, mat dy, mat w, float beta);
 /* dw += dy^T x.  dw [out, in] f32 or bf16. */

@@ -93,9 +93,9 @@ static bool read_answer(void *ctx, json_t *record, int64_t line, struct err *e)
     if (!json_get_str(record, "text", &text, e) ||
         (json_object_get(record, "finish_reason") && !json_get_str(record, "finish_reason", &finish, e)))
         return false;
-    bool cut = strcmp(finish, "length") == 0;
+    bool cut = strcmp(finish, "length") == 0 || strcmp(finish, "loop") == 0;
     if (!cut && strcmp(finish, "stop") != 0)
-        return err_set(e, "\"finish_reason\" must be \"stop\" or \"length\", got \"%.40s\"", finish);
+        return err_set(e, "\"finish_reason\" must be \"stop\", \"length\" or \"loop\", got \"%.40s\"", finish);
     struct problem *p = &s->problem[json_integer_value(at)];
     struct sample *sample = NULL;
     if (!insert_sample(p, number, line, &sample, e))
