@@ -238,9 +238,9 @@ static bool engine_cell(const struct settings *s, const struct scale *k, const s
     int32_t *ids = xmalloc(sizeof *ids * (size_t)k->prompt), batch = 0;
     for (int64_t i = 0; i < k->prompt; i++)
         ids[i] = (int32_t)rng_below(1, 3, (uint64_t)i, (uint64_t)c->vocab);
-    engine_prefill(g, ids, k->prompt, NULL);
+    engine_prefill(g, &(struct engine_prompt){.ids = ids, .n = k->prompt}, 1);
     free(ids);
-    while (engine_fork(g, (uint64_t)batch) >= 0)
+    while (engine_fork(g, 0, (uint64_t)batch) >= 0)
         batch++;
     struct timing t = {.most = MOST, .spend = s->seconds};
     for (int i = 0; more(&t, i); i++) {
