@@ -100,6 +100,8 @@ def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__.split("\n\n")[1])
     result = json.load(open(sys.argv[1]))
+    if not all("mamba" in limit and "transformer" in limit for limit in result["limits"]):
+        sys.exit("report_throughput.py: %s: one of the two models is missing (bench_throughput --only): run both" % sys.argv[1])
     for path, content in ((sys.argv[2], tables(result)), (sys.argv[3], plot(result))):
         with open(path, "w") as f:
             f.write(content)

@@ -41,27 +41,48 @@ static const struct scale {
      512,
      4096,
      2048},
-    {"cpu", "demo", {264, 128, 256, 4, 8, 2, 16, 1e-6, 1e6}, "a miniature", {0.0625, 0.125}, {64, 128, 256, 512, 1024}, 16, 32, 16, 32},
+    {"cpu", "demo", {264, 128, 256, 4, 8, 2, 16, 1e-6, 1e6}, "a miniature", {0.5, 1}, {64, 128, 256, 512, 1024}, 16, 32, 16, 32},
 };
 
 struct settings {
     char *json, *memory_gib, *scratch;
-    int state_type;
+    int64_t context, batch;
+    int state_type, only;
     double seconds;
     bool quick;
 };
-static const char *const types[] = {"f32", "bf16", NULL};
+static const char *const types[] = {"f32", "bf16", NULL}, *const models[] = {"mamba", "transformer", NULL};
 static const struct conf_field table[] = {
     {.key = "memory_gib",
      .type = CONF_STR,
      .at = offsetof(struct settings, memory_gib),
-     .help = "limits, as 24 or 24,72; not given: 24,72 (CPU: 0.0625,0.125)"},
+     .help = "limits, as 24 or 24,72; not given: 24,72 (CPU: 0.5,1)"},
     {.key = "state_dtype",
      .type = CONF_CHOICE,
      .at = offsetof(struct settings, state_type),
      .choices = types,
      .def = NAN,
      .help = "of the engine's states; not given: bf16 where the device has it"},
+    {.key = "context",
+     .type = CONF_INT,
+     .at = offsetof(struct settings, context),
+     .def = 0,
+     .min = 0,
+     .max = 1 << 24,
+     .help = "this one instead of the five; 0: those"},
+    {.key = "batch",
+     .type = CONF_INT,
+     .at = offsetof(struct settings, batch),
+     .def = 0,
+     .min = 0,
+     .max = 1 << 16,
+     .help = "sequences at most; 0: as many as fit"},
+    {.key = "only",
+     .type = CONF_CHOICE,
+     .at = offsetof(struct settings, only),
+     .choices = models,
+     .def = NAN,
+     .help = "one of the two models (no report is made of that)"},
     {.key = "seconds",
      .type = CONF_FLOAT,
      .at = offsetof(struct settings, seconds),
@@ -129,26 +150,30 @@ static double spread(const struct param *p, const struct model_config *c)
         return 1 / sqrt((double)p->cols);
     }
 }
-/* As weights_random() draws them, in substance: states must decay and numbers stay finite. */
+/* As weights_random() draws them, in substance: states must decay and numbers stay finite. u is uniform in -1 .. 1. */
+static float special(enum param_kind kind, float u)
+{
+    switch (kind) {
+    case P_A_LOG:
+        return logf(8.5f + 7.5f * u);
+    case P_DT_BIAS: /* softplus of it is from 0.001 to 0.1 */
+        return logf(expm1f(0.01f * powf(10, u)));
+    default: /* norms and D */
+        return 1;
+    }
+}
 static void read_weights(void *from, const struct param *p, int64_t first, int64_t n, float *out)
 {
     const struct random_weights *r = from;
-    bool one = p->kind == P_NORM || p->kind == P_GATE_NORM || p->kind == P_NORM_F || p->kind == P_D;
     float scale = (float)spread(p, r->c);
+    bool common = p->matrix || p->kind == P_CONV_W || p->kind == P_CONV_B;
     for (int64_t i = 0; i < n;) {
         int64_t at = (first + i + 7919 * (int64_t)(p->layer + 2)) % TILE, m = n - i < TILE - at ? n - i : TILE - at;
-        for (int64_t j = 0; j < m; j++) {
-            float u = r->uniform[at + j];
-            if (one)
-                u = 1;
-            else if (p->kind == P_A_LOG)
-                u = logf(8.5f + 7.5f * u);
-            else if (p->kind == P_DT_BIAS) /* softplus of it is from 0.001 to 0.1 */
-                u = logf(expm1f(0.01f * powf(10, u)));
-            else
-                u *= scale;
-            out[i + j] = u;
-        }
+        const float *u = r->uniform + at;
+        for (int64_t j = 0; common && j < m; j++)
+            out[i + j] = scale * u[j];
+        for (int64_t j = 0; !common && j < m; j++)
+            out[i + j] = special(p->kind, u[j]);
         i += m;
     }
 }
@@ -204,7 +229,7 @@ static bool engine_cell(const struct settings *s, const struct scale *k, const s
 {
     struct engine_settings set = {.type = b->type,
                                   .state_type = s->state_type < 0 ? b->type : (enum dtype)s->state_type,
-                                  .slots = k->wished,
+                                  .slots = s->batch ? (int32_t)s->batch : k->wished,
                                   .max_prompt = k->prompt,
                                   .memory = (int64_t)(gib * GIB),
                                   .sampling = {.top_p = 1, .repetition_penalty = 1}};
@@ -254,18 +279,15 @@ static json_t *transformer_cell(const struct settings *s, const struct scale *k,
     int64_t shortest = context / 16, steps = WARM + MOST < context / 4 ? WARM + MOST : context / 4, tokens = 0;
     char name[64];
     snprintf(name, sizeof name, "%lld, %s answers", (long long)context, answers_long ? "long" : "short");
-    int32_t batch = transformer_begin(t, answers_long ? (shortest + context) / 2 : context, context, k->wished);
+    int32_t batch =
+        transformer_begin(t, answers_long ? (shortest + context) / 2 : context, context, s->batch ? (int32_t)s->batch : k->wished);
     json_t *o = NULL;
     if (batch == 0) {
         printf("  %-22s not one sequence fits\n", name);
     } else {
         for (int32_t i = 0; i < batch; i++) {
-            int64_t n = context - steps;
-            if (answers_long) {
-                n = shortest + (int64_t)((double)(context - shortest) * (i + 0.5) / batch) - steps / 2;
-                n = n < 1 ? 1 : n > context - steps ? context - steps : n;
-            }
-            transformer_fill(t, i, n);
+            int64_t last = context - steps;
+            transformer_fill(t, i, answers_long ? shortest + (int64_t)((double)(last - shortest) * (i + 0.5) / batch) : last);
         }
         struct timing time = {.most = (int)steps - WARM, .spend = s->seconds};
         for (int i = 0; more(&time, i); i++) {
@@ -305,9 +327,9 @@ static bool transformer_cells(const struct settings *s, const struct scale *k, d
     if (!transformer_open(&t, &k->peer, &set, e))
         return false;
     json_t *cells = json_array();
-    for (int i = 0; i < CONTEXTS; i++)
+    for (int i = 0; i < (s->context ? 1 : CONTEXTS); i++)
         for (int answers = 0; answers < 2 && (!s->quick || i == 0 || i == CONTEXTS - 1); answers++)
-            json_array_append_new(cells, transformer_cell(s, k, t, k->context[i], answers == 1, b));
+            json_array_append_new(cells, transformer_cell(s, k, t, s->context ? s->context : k->context[i], answers == 1, b));
     json_object_set_new(into, "transformer", cells);
     transformer_close(t);
     return true;
@@ -319,16 +341,19 @@ static bool run(const struct settings *s, const struct scale *k, const double *g
     char *dir = NULL;
     json_t *all = json_object_get(out, "limits");
     double began = log_now();
-    bool ok = write_model(&dir, &c, s->scratch, e);
-    printf("random weights of %s written to %s in %.1f s\n", k->model, dir, log_now() - began);
+    bool ok = s->only == 1 || write_model(&dir, &c, s->scratch, e);
+    if (ok && dir)
+        printf("random weights of %s written to %s in %.1f s\n", k->model, dir, log_now() - began);
     for (int i = 0; ok && i < limits; i++) {
         json_t *into = json_pack("{s:f}", "memory_gib", gib[i]);
         json_array_append_new(all, into);
         printf("\n-- %g GiB: %s, and %s\n", gib[i], k->model, k->peer_name);
-        ok = engine_cell(s, k, &c, dir, gib[i], b, into, e) && transformer_cells(s, k, gib[i], b, into, e);
+        ok = (s->only == 1 || engine_cell(s, k, &c, dir, gib[i], b, into, e)) &&
+             (s->only == 0 || transformer_cells(s, k, gib[i], b, into, e));
     }
     struct err ignored;
-    file_remove_tree(dir, &ignored);
+    if (dir)
+        file_remove_tree(dir, &ignored);
     free(dir);
     return ok;
 }

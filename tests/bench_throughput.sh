@@ -10,21 +10,21 @@ fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/scratch"
-"$program" --quick --scratch "$dir/scratch" --memory-gib 0.0625,0.125 --json "$dir/result.json" >"$dir/log" || { cat "$dir/log"; exit 1; }
+"$program" --quick --scratch "$dir/scratch" --memory-gib 0.5,0.75 --json "$dir/result.json" >"$dir/log" || { cat "$dir/log"; exit 1; }
 [ -z "$(ls "$dir/scratch")" ] || { echo "weights were left behind"; exit 1; }
 python3 scripts/report_throughput.py "$dir/result.json" "$dir/result.md" "$dir/result.svg" >"$dir/printed"
 cmp -s <(head -c 200 "$dir/printed") <(head -c 200 "$dir/result.md") || { echo "what is printed is not what is written"; exit 1; }
 python3 - "$dir" <<'END'
 import json, sys, xml.dom.minidom
 result = json.load(open(sys.argv[1] + "/result.json"))
-assert [l["memory_gib"] for l in result["limits"]] == [0.0625, 0.125]
+assert [l["memory_gib"] for l in result["limits"]] == [0.5, 0.75]
 for limit in result["limits"]:
     cells, limit_bytes = limit["transformer"], limit["memory_gib"] * 2**30
     assert [(c["context"], c["answers"]) for c in cells] == [(64, "short"), (64, "long"), (1024, "short"), (1024, "long")], cells
     for c in cells + [limit["mamba"]]:
         assert 1 <= c["batch"] <= 16 and abs(c["tokens_per_s"] * c["step_s"] / c["batch"] - 1) < 1e-9, c
         m = c["memory"]
-        assert 0 < m["planned"] <= limit_bytes and m["planned"] - m["weights"] - m["sequences"] - m["work"] - m["libraries"] < 4096, m
+        assert 0 < m["weights"] + m["sequences"] + m["work"] + m["libraries"] <= m["planned"] <= limit_bytes, m
     # Answers of all lengths need half the pages that answers at the context's length do: as many sequences in less memory.
     short, long = cells[2], cells[3]
     assert short["batch"] == long["batch"] == 16 and long["memory"]["sequences"] < 0.7 * short["memory"]["sequences"], (short, long)

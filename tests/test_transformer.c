@@ -147,9 +147,10 @@ static void against_double(void)
     make_ids(ids, LONGEST, 1);
     double *want = ref_model(&tiny, transformer_weights(t), ids, LONGEST);
     static const int lengths[] = {1, 2, 5, 6, 16, 17, 31, 49, 64, LONGEST};
+    check_int(transformer_begin(t, LONGEST, LONGEST, 1), 1);
     for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
         int64_t n = lengths[k];
-        check_int(transformer_begin(t, LONGEST + 1, LONGEST + 1, 1), 1);
+        transformer_release(t, 0);
         transformer_prefill(t, 0, ids, n);
         if (n > 1) {
             mat h = transformer_hidden(t);
@@ -187,7 +188,7 @@ static void decode_is_prefill(void)
         double e = ref_error(stepped[i], want + (PROMPT + i - 1) * tiny.hidden, tiny.hidden);
         check_msg(e < bound(), "step %d against double: error %g", i, e);
         if (i % 7 == 0 || i == STEPS - 1) {
-            check_int(transformer_begin(t, LONGEST, LONGEST, 1), 1);
+            transformer_release(t, 0);
             transformer_prefill(t, 0, ids, PROMPT + i);
             check(transformer_step(t));
             double *read = host_mat(transformer_hidden(t));
@@ -234,26 +235,26 @@ static void beside_each_other(void)
 
 static void memory_limit(void)
 {
+    enum { PAGES = 400 }; /* of a sequence: so large that its row of logits and the like do not matter */
     ref_device();
     struct transformer *t = open_tiny(0);
-    int64_t page = strcmp(dev_backend(), "cpu") == 0 ? 5 : 16, layer_page = 2 * 64 * page * dtype_size(type_here()) * 2,
-            sequence = 3 * 40 * layer_page;
-    check_int(transformer_begin(t, 40 * page, 40 * page, 1), 1);
-    int64_t one = transformer_memory(t).all;
-    check_int(transformer_memory(t).cache / 256 * 256, sequence / 256 * 256);
+    int64_t page = strcmp(dev_backend(), "cpu") == 0 ? 5 : 16, longest = PAGES * page;
+    int64_t sequence = longest * tiny.layers * 2 * tiny.kv_heads * tiny.headdim * dtype_size(type_here());
+    check_int(transformer_begin(t, longest, longest, 1), 1);
+    int64_t one = transformer_memory(t).all - transformer_memory(t).libraries;
+    check_int(transformer_memory(t).cache, sequence);
     transformer_close(t);
-    /* Room for 10 sequences' keys and values beside what one takes: fewer than 11 with their logits and rows, at least 9. */
-    int64_t limit = one + 9 * sequence + sequence / 2;
+    int64_t limit = (int64_t)dev_library_bytes() + one + 9 * sequence + sequence / 2;
     t = open_tiny(limit);
-    int32_t slots = transformer_begin(t, 40 * page, 40 * page, 1000);
-    check_msg(slots >= 9 && slots <= 10, "%d sequences", (int)slots);
+    int32_t slots = transformer_begin(t, longest, longest, 1000);
+    check_int(slots, 10);
     check_msg(transformer_memory(t).all <= limit && transformer_memory(t).all > limit - 2 * sequence, "%lld of %lld bytes",
               (long long)transformer_memory(t).all, (long long)limit);
     /* Half as long on average, about twice as many of them. */
-    int32_t more = transformer_begin(t, 20 * page, 40 * page, 1000);
-    check_msg(more >= 16 && more <= 20, "%d sequences", (int)more);
-    check_int(transformer_begin(t, 4000 * page, 4000 * page, 10), 0);
-    check_int(transformer_begin(t, 40 * page, 40 * page, 4), 4);
+    int32_t more = transformer_begin(t, longest / 2, longest, 1000);
+    check_msg(more >= 17 && more <= 20, "%d sequences", (int)more);
+    check_int(transformer_begin(t, 20 * longest, 20 * longest, 10), 0);
+    check_int(transformer_begin(t, longest, longest, 4), 4);
     transformer_close(t);
 
     struct transformer_settings s = {.type = type_here(), .page = 16, .piece = 16, .memory = 1 << 12};
@@ -279,6 +280,10 @@ static void ends(void)
     transformer_fill(t, 0, 2 * page);
     transformer_fill(t, 1, 2 * page - 1);
     check(!transformer_step(t));
+    transformer_release(t, 1); /* its pages are free for it again */
+    transformer_fill(t, 1, page - 1);
+    check(transformer_step(t));
+    check_int(transformer_length(t, 0), 2 * page + 1);
     transformer_close(t);
 }
 

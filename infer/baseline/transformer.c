@@ -422,6 +422,14 @@ void transformer_fill(struct transformer *t, int32_t slot, int64_t n)
     q->token = (int32_t)rng_below(t->s.seed, 1000002, (uint64_t)slot, (uint64_t)t->c.vocab);
 }
 
+void transformer_release(struct transformer *t, int32_t slot)
+{
+    struct sequence *q = &t->seq[slot];
+    while (q->pages > 0)
+        t->free_page[t->left++] = t->host.table[(int64_t)slot * t->width + --q->pages];
+    q->length = 0;
+}
+
 bool transformer_step(struct transformer *t)
 {
     must(t->slots > 0);

@@ -61,6 +61,8 @@ struct transformer_memory transformer_memory(const struct transformer *t);
 void transformer_prefill(struct transformer *t, int32_t slot, const int32_t *ids, int64_t n);
 /* Sequence slot has n tokens whose keys and values are random numbers, and some token as the next input. */
 void transformer_fill(struct transformer *t, int32_t slot, int64_t n);
+/* Sequence slot is forgotten and its pages are free again. */
+void transformer_release(struct transformer *t, int32_t slot);
 /* Draws the next token of every sequence; each must have some. False: the pages are used up, or a sequence is as long as begin() allowed. */
 bool transformer_step(struct transformer *t);
 /* What the last step drew for it, or the prompt's last token. */
