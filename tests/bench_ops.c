@@ -126,16 +126,21 @@ static void scan_of_documents(struct bench *b, struct bench_train *t)
     struct ref_seqs q = ref_seqs_make(len, 4, NULL, chunk);
     struct ssd_kept kept = v.a.ssd;
     kept.states = dev_alloc((size_t)(q.host.n_chunk * config_ssd_state(v.c)) * (size_t)e);
-    void *scratch = dev_alloc(ssd_scratch(v.dims, n, 4, chunk, false));
+    void *scratch = dev_alloc(ssd_scratch(v.dims, n, 4, chunk, true));
     for (bench_begin(b, "ssd fwd, training, 4 documents", 0); bench_next(b);)
         ssd_fwd(v.a.y, kept, v.in, v.dims, q.dev, (struct state_view){0}, scratch);
     bench_row(b, n * ssd_bytes(v.c, chunk, false, true, e), n * ssd_flops(v.c, chunk, false), 0);
+    if (b->filter) /* what the backward reads, should the forward not have been asked for */
+        ssd_fwd(v.a.y, kept, v.in, v.dims, q.dev, (struct state_view){0}, scratch);
+    for (bench_begin(b, "ssd bwd, 4 documents", 0); bench_next(b);)
+        ssd_bwd(v.ssd, v.dg, kept, v.in, v.dims, q.dev, scratch);
+    bench_row(b, n * ssd_bytes(v.c, chunk, true, true, e), n * ssd_flops(v.c, chunk, true), 0);
     dev_free(kept.states);
     dev_free(scratch);
     ref_seqs_free(&q);
 }
 
-/* One document in a model whose heads alone do not fill a card: the shape of mamba2-130m. */
+/* A model whose heads alone do not fill a card, the shape of mamba2-130m: one document, and 40 of different lengths. */
 static void scan_of_few_heads(struct bench *b, const struct bench_train *t)
 {
     struct model_config c = bench_config("mamba2-130m");
@@ -157,10 +162,29 @@ static void scan_of_few_heads(struct bench *b, const struct bench_train *t)
         ssd_fwd(y, (struct ssd_kept){0}, in, d, q.dev, (struct state_view){0}, scratch);
     bench_row(b, (double)n * ssd_bytes(&c, c.chunk, false, false, e), (double)n * ssd_flops(&c, c.chunk, false), 0);
     dev_free(scratch);
+    ref_seqs_free(&q);
+    enum { DOCS = 40 };
+    if (n >= 10 * DOCS) {
+        int32_t lens[DOCS], mean = len / DOCS, chunk = ssd_train_chunk(c.chunk);
+        for (int i = 0; i < DOCS; i++, len -= lens[i - 1])
+            lens[i] = i == DOCS - 1 ? len : mean * (1 + 2 * (i % 5)) / 5;
+        q = ref_seqs_make(lens, DOCS, NULL, chunk);
+        struct ssd_kept kept = {(float *)dev_alloc((size_t)(n * c.heads) * sizeof(float)),
+                                (float *)dev_alloc((size_t)(n * c.heads) * sizeof(float)),
+                                dev_alloc((size_t)(q.host.n_chunk * config_ssd_state(&c)) * (size_t)e)};
+        scratch = dev_alloc(ssd_scratch(d, n, DOCS, chunk, false));
+        for (bench_begin(b, "ssd fwd, training, 24 heads, 40 documents", 0); bench_next(b);)
+            ssd_fwd(y, kept, in, d, q.dev, (struct state_view){0}, scratch);
+        bench_row(b, (double)n * ssd_bytes(&c, chunk, false, true, e), (double)n * ssd_flops(&c, chunk, false), 0);
+        dev_free(scratch);
+        dev_free(kept.states);
+        dev_free(kept.cum);
+        dev_free(kept.dt);
+        ref_seqs_free(&q);
+    }
     dev_free(vec);
     dev_free(y.data);
     dev_free(all.data);
-    ref_seqs_free(&q);
 }
 
 /* A layer of a step with full recompute: the block, its mixer again (never out_proj), its gradients. What bounds it are its ops one after the

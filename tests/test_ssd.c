@@ -228,7 +228,7 @@ static struct problem alone(const struct problem *p, int32_t doc, int64_t first)
     struct problem q = *p;
     struct ssd_in in = inputs_rows(p, first, p->len[doc]);
     q.n = 1, q.T = q.len[0] = p->len[doc], q.slot[0] = 0;
-    q.x.m = in.x, q.B.m = in.B, q.C.m = in.C, q.dt.m = in.dt;
+    q.x.m = in.x, q.B.m = in.B, q.C.m = in.C, q.dt.m = in.dt, q.dy.m = mat_rows(p->dy.m, first, p->len[doc]);
     q.state = p->state ? p->state + doc * state_size(p->d) : NULL;
     return q;
 }
@@ -275,6 +275,47 @@ static void long_documents(void)
             check_long((struct ssd_dims){2, 64, 1, 128}, 24, (int32_t[]){1, 600, 300}, 3, t, false, F32, USUAL);
             check_long((struct ssd_dims){48, 64, 8, 64}, 128, (int32_t[]){800, 300}, 2, t, true, F32, SLOW);
         }
+}
+
+/* Every document in training: right, and the same bits alone. */
+static void check_shares(struct ssd_dims d, int32_t chunk, const int32_t *len, int32_t n, bool state)
+{
+    one(d, chunk, len, n, state, F32, USUAL);
+    for (enum dtype t = F32; t <= BF16; t++)
+        if (dev_supports(t)) {
+            struct problem p = problem_make(d, chunk, len, n, t, state, F32, SLOW);
+            struct result all = run(&p, false, 1);
+            int64_t first = 0;
+            for (int32_t doc = 0; doc < n; first += len[doc++]) {
+                struct problem q = alone(&p, doc, first);
+                struct result single = run(&q, false, 1);
+                for (int k = Y; k < DDT_BIAS; k++) {
+                    const int64_t at = k == STATE ? doc * state_size(d) : first * (out_size(&q, k) / q.T);
+                    check_msg(out_size(&q, k) == 0 || memcmp(all.v[k] + at, single.v[k], (size_t)out_size(&q, k) * sizeof(double)) == 0,
+                              "%s of document %d of %d, %d tokens, is another alone: %s, H %d N %d chunk %d", out_name[k], doc, n, len[doc],
+                              ref_dtype_name(t), d.heads, d.state, chunk);
+                }
+                result_free(&single);
+            }
+            result_free(&all);
+            problem_free(&p);
+        }
+}
+/* Where documents are many, a kernel may give them in shares to its parts, which each go from one to the next without a stop: whatever
+ * the lengths, and however uneven the shares come out. */
+static void documents_in_shares(void)
+{
+    int32_t ones[40], mixed[40];
+    for (int32_t i = 0; i < 40; i++)
+        ones[i] = 1, mixed[i] = 1 + i * 37 % 13;
+    check_shares((struct ssd_dims){16, 64, 1, 64}, 64, mixed, 40, true);
+    check_shares((struct ssd_dims){12, 64, 2, 128}, 64, ones, 30, false);
+    check_shares((struct ssd_dims){20, 64, 4, 64}, 256, (int32_t[]){1, 2, 1, 150, 1, 1, 3, 1, 1, 1, 2, 1, 64, 1, 1}, 15, true);
+    check_shares((struct ssd_dims){20, 64, 1, 64}, 96, (int32_t[]){130, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 97, 96, 1}, 15, false);
+    check_shares((struct ssd_dims){48, 64, 8, 64}, 64, (int32_t[]){65, 1, 64, 3, 70}, 5, true);
+    for (enum dtype t = F32; t <= BF16; t++) /* with documents in segments among them */
+        if (dev_supports(t))
+            check_long((struct ssd_dims){24, 64, 1, 64}, 256, (int32_t[]){3, 1, 530, 40, 1, 5, 2, 9, 30}, 9, t, true, F32, SLOW);
 }
 
 /* One document of p (with a state) in pieces: [0, first), then the rest, at once or token by token. Writes y [T, HP] and the state. */
@@ -356,6 +397,7 @@ int main(int argc, char **argv)
         {"the same bits again, on any number of threads", same_bits_again},
         {"documents are isolated", documents_are_isolated},
         {"long documents of few heads", long_documents},
+        {"documents in shares", documents_in_shares},
         {"any split of a document", any_split},
         {"token by token in every shape", singly_in_every_shape},
     };

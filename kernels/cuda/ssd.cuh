@@ -79,6 +79,19 @@ __device__ __forceinline__ int tiles_of(const struct seqs &s, int lo, int hi, in
     return (hi - 1 - lo) * per_chunk + (last + tile - 1) / tile;
 }
 
+/* Blocks that go from document to document take shares of the chunks chunk0 .. chunk1-1: about equal parts, but a document belongs to the
+ * share that its middle lies in. The first chunk of a share; a share may be empty. */
+__device__ __forceinline__ int share_begins(const struct seqs &s, int chunk0, int chunk1, int share, int shares)
+{
+    if (share == 0 || share == shares)
+        return share == 0 ? chunk0 : chunk1;
+    const int at = chunk0 + (int)((int64_t)(chunk1 - chunk0) * share / shares);
+    const int doc = s.chunk_doc[at], first = max(s.first_chunk[doc], chunk0), end = min(s.first_chunk[doc + 1], chunk1);
+    return 2 * at <= first + end ? first : end;
+}
+/* Into how many shares to split the documents of a pass, for blocks of a share and a head, so many of which run on a multiprocessor. */
+int ssd_shares(int heads, const struct seqs &s, int blocks);
+
 /* Queues a kernel with so much dynamic shared memory. */
 template <class... P, class... A>
 static inline void launch(void (*kernel)(P...), int64_t blocks, unsigned threads, size_t shared, A... args)
