@@ -314,7 +314,7 @@ static void behind_a_prefill(void)
 static void rows_are_isolated(void)
 {
     ref_device();
-    static const struct ssd_dims dims[] = {{16, 64, 1, 128}, {8, 64, 2, 128}, {6, 16, 2, 20}};
+    static const struct ssd_dims dims[] = {{16, 64, 1, 128}, {8, 64, 2, 128}, {8, 16, 2, 20}};
     for (enum dtype t = F32; t <= BF16; t++)
         for (enum dtype ssd_t = F32; dev_supports(t) && ssd_t <= BF16; ssd_t++)
             for (size_t k = 0; k < sizeof dims / sizeof *dims; k++) {

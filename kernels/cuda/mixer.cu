@@ -4,8 +4,7 @@
  * The SSD state is nearly all the traffic. A block asks for all of a head's state at once, 16 bytes a lane and 128 bytes a thread, and
  * makes what meets it (the convolution of its own channels and of the group's B and C, which every block of the cluster makes for itself)
  * while that is on its way. A state row (one p, N numbers) is held by neighbouring lanes, which sum their parts of S . C by shuffles.
- * The group's sum of squares is the sum of the blocks' sums in the order of their ranks, each of which has been written into every
- * block's shared memory. So the order of every sum follows from the shape alone.
+ * The group's sum of squares is the sum of the blocks' sums in the order of their ranks, which all have sent to all. So the order of every sum follows from the shape alone.
  *
  * Other cards, types and shapes: the parts one after another (mixer.cuh).
  */
@@ -20,7 +19,12 @@
 
 namespace
 {
-enum { MAX_K = 4, MAX_CLUSTER = 16, ROWS = 64 /* of a state that are under way at once */, FEW = 8 /* rows of a small batch */ };
+enum {
+    K = 4 /* of the convolution */,
+    MAX_CLUSTER = 16,
+    ROWS = 64 /* of a state that are under way at once */,
+    FEW = 8 /* rows of a small batch */
+};
 
 template <class T> struct mixer_args {
     tokens<const T> proj;
@@ -31,30 +35,16 @@ template <class T> struct mixer_args {
     int64_t conv_stride, ssd_stride;
     const int *slot;
     float eps;
-    int rows, heads, headdim, groups, K;
+    int rows, heads, headdim, groups;
 };
 
-/* Shared memory of a block, in floats: B and C of the group; x of the block's heads, whose places y takes; silu(z); the warps' sums and the
- * blocks'. */
-struct places {
-    int own, N; /* channels of the block's heads */
-    __host__ __device__ int gate() const
-    {
-        return 2 * N + own;
-    }
-    __host__ __device__ int warps() const
-    {
-        return gate() + own;
-    }
-    __host__ __device__ int blocks() const
-    {
-        return warps() + 8;
-    }
-    __host__ __device__ int all() const
-    {
-        return blocks() + MAX_CLUSTER;
-    }
+/* Shared memory of a block: this, then, as floats, the weights of its channels of the convolution, their values (the group's B and C, and x of
+ * its heads, whose places y takes), silu(z), and the channels' biases. */
+struct head_room {
+    mailbox mail;
+    float warps[8], pad[2]; /* what follows is aligned to 16 bytes */
 };
+static_assert(sizeof(head_room) % 16 == 0, "B and C are read 16 bytes at a time");
 
 /* Step size of a head, as its parts are read. */
 struct head_in {
@@ -64,85 +54,91 @@ struct head_in {
 /* N numbers of type S a state row; 128 bytes of state a thread at N = 128. What other kernels of the step write is read from the
  * second-level cache (__ldcg). */
 template <class T, class S, int N>
-__global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 6) mixer_kernel(mixer_args<T> a)
+__global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 5) mixer_kernel(mixer_args<T> a)
 {
     constexpr int SIZE = 16 / (int)sizeof(S), LANES = N / SIZE, THREADS = (int)sizeof(S) * 64;
     constexpr int ACROSS = THREADS / LANES, DEPTH = ROWS / ACROSS; /* state rows side by side; one after another */
-    float *shared = (float *)shared_block();
-    const int P = a.headdim, per_group = a.heads / a.groups, inner = a.heads * P, width = inner + 2 * a.groups * N, K = a.K;
+    constexpr int AT =
+        (384 + THREADS - 1) / THREADS; /* channels a thread has on their way: a head's and its group's, at P = 64 and N = 128 */
+    head_room *room = (head_room *)shared_block();
+    const int P = a.headdim, per_group = a.heads / a.groups, inner = a.heads * P, width = inner + 2 * a.groups * N;
     /* A group's rows next to each other: they share weights, which then stay in the first-level caches. */
     const int rank = cluster_rank(), size = cluster_size(), team = blockIdx.x / size, group = team / a.rows, row = team % a.rows;
-    const int heads = per_group / size, head0 = group * per_group + rank * heads, own = heads * P;
-    const places at = {own, N};
-    float *B = shared, *C = B + N, *x = C + N, *gate = shared + at.gate();
+    const int heads = per_group / size, head0 = group * per_group + rank * heads, own = heads * P, channels = 2 * N + own;
+    float *weights = (float *)(room + 1), *values = weights + channels * K, *B = values, *C = B + N, *x = C + N, *gate = x + own;
+    float *bias = gate + own;
     const int lane = threadIdx.x % LANES, first = threadIdx.x / LANES, slot = a.slot[row];
     S *state = (S *)a.ssd + slot * a.ssd_stride + (int64_t)head0 * P * N + lane * SIZE;
     T *past = a.conv + slot * a.conv_stride;
-    const T *proj = a.proj.row(row), *z = proj + head0 * P, *xBC = proj + inner, *dts = xBC + width + head0;
-    const bool four = K == 4 && (uintptr_t)a.conv_w % 16 == 0; /* a channel's taps in one access */
+    const T *proj = a.proj.row(row), *xBC = proj + inner, *dts = xBC + width + head0;
     /* The channels of the convolution that this block computes: as shared has them. */
     auto channel = [&](int i) {
         return i < N ? inner + group * N + i : i < 2 * N ? inner + (a.groups - 1 + group) * N + i : head0 * P + i - 2 * N;
     };
 
+    if (threadIdx.x == 0)
+        mailbox_open(&room->mail);
     cluster_arrive();
+    for (int i = threadIdx.x; i < channels; i += THREADS) { /* each thread reads what it has put there */
+        const int c = channel(i);
+        bias[i] = a.conv_b[c];
+        float w[K];
+        vec_read<float, K>(w, a.conv_w + c * K);
+        vec_write(weights + i * K, w);
+    }
     if (a.rows <= FEW) { /* all blocks are here while the kernel before still runs: bring nearer what it does not write */
         for (int p = first; p < own; p += ACROSS)
             ask_for(state + (int64_t)p * N);
-        for (int i = threadIdx.x; i < 2 * N + own; i += THREADS) {
-            const int c = channel(i);
-            ask_for(a.conv_w + c * K);
-            ask_for(a.conv_b + c);
+        for (int i = threadIdx.x; i < channels; i += THREADS) {
             for (int k = 0; k < K - 1; k++)
-                ask_for(past + (int64_t)k * width + c);
+                ask_for(past + (int64_t)k * width + channel(i));
             if (i >= 2 * N)
-                ask_for(a.norm + c);
+                ask_for(a.norm + channel(i));
         }
     }
     let_next_start();
     wait_for_previous();
 
     vec<S, SIZE> piece[DEPTH];
-    auto fetch = [&](int h, int p0) {
+    auto fetch = [&](const S *from, int left) { /* rows of the head from this lane's first on */
 #pragma unroll
-        for (int k = 0; k < DEPTH; k++) {
-            const int p = p0 + k * ACROSS + first;
-            piece[k] = p < P ? vec_stream<S, SIZE>(state + (int64_t)(h * P + p) * N) : vec_zero<S, SIZE>();
-        }
+                                                for (int k = 0; k < DEPTH; k++)
+                                                    piece[k] = k * ACROSS < left ? vec_stream<S, SIZE>(from + k * ACROSS * N)
+                                                                                 : vec_zero<S, SIZE>();
     };
     auto head_at = [&](int h) { return head_in{to_f32(__ldcg(dts + h)), a.dt_bias[head0 + h], a.A_log[head0 + h], a.D[head0 + h]}; };
-    fetch(0, 0);
+    state += first * N;
+    fetch(state, P - first);
     head_in in = head_at(0);
 
-    for (int i = threadIdx.x; i < 2 * N + own; i += THREADS) {
-        const int c = channel(i);
-        T was[MAX_K - 1];
+    for (int i0 = threadIdx.x; i0 < channels; i0 += AT * THREADS) {
+        T window[AT][K], zs[AT];
 #pragma unroll
-        for (int k = 0; k < MAX_K - 1; k++)
-            if (k < K - 1)
-                was[k] = __ldcg(past + (int64_t)k * width + c);
-        const T now = __ldcg(xBC + c);
-        float w[MAX_K], sum = a.conv_b[c];
-        if (four) {
-            vec_read<float, 4>(w, a.conv_w + c * 4);
-        } else {
+        for (int u = 0; u < AT; u++) {
+            const int i = i0 + u * THREADS, c = i < channels ? channel(i) : 0;
 #pragma unroll
-            for (int k = 0; k < MAX_K; k++)
-                w[k] = k < K ? a.conv_w[c * K + k] : 0;
+            for (int k = 0; k < K; k++)
+                window[u][k] = __ldcg(k < K - 1 ? past + (k * width + c) : xBC + c);
+            zs[u] = i < channels && i >= 2 * N ? __ldcg(proj + c) : T(0); /* z's channel is x's */
         }
 #pragma unroll
-        for (int k = 0; k < MAX_K; k++)
-            if (k < K)
-                sum = fmaf(w[k], to_f32(k < K - 1 ? was[k] : now), sum);
-        shared[i] = sum * sigmoid<T>(sum);
-        if (i < 2 * N) /* the windows of B and C are read by the whole cluster: they move on at the end */
-            continue;
+        for (int u = 0; u < AT; u++) {
+            const int i = i0 + u * THREADS;
+            if (i >= channels)
+                continue;
+            float w[K], sum = bias[i], gated = to_f32(zs[u]);
+            vec_read<float, K>(w, weights + i * K);
 #pragma unroll
-        for (int k = 0; k < MAX_K - 1; k++)
-            if (k < K - 1)
-                past[(int64_t)k * width + c] = k + 1 < K - 1 ? was[k + 1] : now;
-        const float v = to_f32(__ldcg(z + i - 2 * N));
-        gate[i - 2 * N] = v * sigmoid<T>(v);
+            for (int k = 0; k < K; k++)
+                sum = fmaf(w[k], to_f32(window[u][k]), sum);
+            values[i] = sum * sigmoid<T>(sum);
+            if (i < 2 * N) /* the windows of B and C are read by the whole cluster: they move on at the end */
+                continue;
+#pragma unroll
+            for (int k = 0; k < K - 1; k++)
+                past[k * width + channel(i)] = window[u][k + 1];
+            gate[i - 2 * N] = gated * sigmoid<T>(gated);
+        }
     }
     __syncthreads();
 
@@ -154,13 +150,16 @@ __global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 6) m
             in = head_at(h);
         const float dt = softplus(in.dt + in.bias), keep = expf(-expf(in.A_log) * dt);
         for (int p0 = 0; p0 < P; p0 += ROWS) { /* every lane takes every turn: the shuffles need whole warps */
+            const int left = P - p0 - first;
+            S *rows = state + (h * P + p0) * N;
+            float *xs = x + h * P + p0 + first;
+            const float *gates = gate + h * P + p0 + first;
             if (h + p0 > 0)
-                fetch(h, p0);
+                fetch(rows, left);
 #pragma unroll
             for (int k = 0; k < DEPTH; k++) {
-                const int p = p0 + k * ACROSS + first, i = h * P + p;
-                const bool there = p < P;
-                const float xp = there ? x[i] : 0, u = dt * xp;
+                const bool there = k * ACROSS < left;
+                const float xp = there ? xs[k * ACROSS] : 0, u = dt * xp;
                 float v[SIZE], sum = 0;
                 vec_get(v, piece[k]);
 #pragma unroll
@@ -169,36 +168,34 @@ __global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 6) m
                     sum += v[j] * c[j];
                 }
                 if (there)
-                    vec_write_stream(state + (int64_t)i * N, v);
+                    vec_write_stream(rows + k * ACROSS * N, v);
 #pragma unroll
                 for (int o = LANES / 2; o > 0; o /= 2)
                     sum += __shfl_xor_sync(~0u, sum, o);
                 if (there && lane == 0) {
-                    sum = (sum + in.D * xp) * gate[i];
-                    x[i] = sum; /* only this row's lanes read it, and they have */
+                    sum = (sum + in.D * xp) * gates[k * ACROSS];
+                    xs[k * ACROSS] = sum; /* only this row's lanes read it, and they have */
                     squares = fmaf(sum, sum, squares);
                 }
             }
         }
     }
 
-    float *warps = shared + at.warps(), *blocks = shared + at.blocks();
     squares = warp_sum(squares);
     if (threadIdx.x % 32 == 0)
-        warps[threadIdx.x / 32] = squares;
+        room->warps[threadIdx.x / 32] = squares;
     __syncthreads();
-    cluster_wait(); /* all blocks of the cluster have begun: their shared memory is theirs */
+    cluster_wait();
     if ((int)threadIdx.x < size) {
         float sum = 0;
-        for (int w = 0; w < THREADS / 32; w++)
-            sum += warps[w];
-        cluster_put(blocks + rank, threadIdx.x, sum);
+        for (int i = 0; i < THREADS / 32; i++)
+            sum += room->warps[i];
+        mailbox_send(&room->mail, threadIdx.x, sum);
     }
-    cluster_arrive();
-    cluster_wait(); /* every block's sum is in every block, and all have read B's and C's windows */
+    mailbox_wait(&room->mail); /* also: all blocks have read B's and C's windows */
     float sum = 0;
     for (int i = 0; i < size; i++)
-        sum += blocks[i];
+        sum += room->mail.from[i];
     const float r = 1.0f / sqrtf(sum / (float)(per_group * P) + a.eps);
     T *g = a.g.row(row) + head0 * P;
     for (int i = threadIdx.x; i < own; i += THREADS)
@@ -246,7 +243,7 @@ template <class T, class S, int N> bool step(const mixer_args<T> &a)
         return false;
     const int per_group = a.heads / a.groups;
     unsigned cluster = cluster_for(kernel, per_group, THREADS, 8 * 1024);
-    size_t shared = sizeof(float) * (size_t)places{per_group / (int)cluster * a.headdim, N}.all();
+    size_t shared = sizeof(head_room) + sizeof(float) * (size_t)((K + 2) * 2 * N + (K + 3) * (per_group / (int)cluster * a.headdim));
     if (shared > SHARED_MAX)
         return false;
     launch_step(kernel, (int64_t)a.rows * a.groups * cluster, THREADS, shared, cluster, a);
@@ -257,7 +254,9 @@ template <class T, class S, int N> bool step(const mixer_args<T> &a)
 template <class T> bool step(mat g, const struct mixer_in &in, struct seqs s, struct state_view conv, struct state_view ssd)
 {
     const int size = ssd.dtype == F32 ? 4 : 8;
-    if ((in.d.state != 64 && in.d.state != 128) || (uintptr_t)ssd.data % 16 != 0 || ssd.stride % size != 0)
+    if (in.conv != K || (uintptr_t)in.conv_w % 16 != 0 || (in.d.state != 64 && in.d.state != 128))
+        return false;
+    if ((uintptr_t)ssd.data % 16 != 0 || ssd.stride % size != 0)
         return false;
     const mixer_args<T> a = {tokens_of<const T>(in.proj),
                              tokens_of<T>(g),
@@ -276,8 +275,7 @@ template <class T> bool step(mat g, const struct mixer_in &in, struct seqs s, st
                              s.n,
                              in.d.heads,
                              in.d.headdim,
-                             in.d.groups,
-                             in.conv};
+                             in.d.groups};
     if (ssd.dtype == F32)
         return in.d.state == 64 ? step<T, float, 64>(a) : step<T, float, 128>(a);
     return in.d.state == 64 ? step<T, bf16, 64>(a) : step<T, bf16, 128>(a);
@@ -287,7 +285,7 @@ template <class T> bool step(mat g, const struct mixer_in &in, struct seqs s, st
 void mixer_step(mat g, struct mixer_in in, struct seqs s, struct state_view conv, struct state_view ssd)
 {
     must(s.tokens == s.n && conv.data && ssd.data && conv.dtype == (int)in.proj.dtype && g.dtype == in.proj.dtype);
-    must(in.conv >= 2 && in.conv <= MAX_K && conv.stride >= (in.conv - 1) * conv_width(in.d) && in.d.heads % in.d.groups == 0);
+    must(conv.stride >= (in.conv - 1) * conv_width(in.d) && in.d.heads % in.d.groups == 0);
     if (s.n == 0)
         return;
     bool done = false;

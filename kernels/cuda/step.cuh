@@ -58,30 +58,68 @@ static __device__ __forceinline__ int cluster_size()
 #endif
     return n;
 }
-/* A barrier of all threads of the cluster in two halves: what was read and written before the first is so for all after the second. */
+/* A mailbox: what the cluster's blocks send one another, a float each, into shared memory. Stores to device memory that are under way hold
+ * up neither it nor, between its two halves, the barrier below, as they would with barriers that order them. */
+struct mailbox {
+    uint64_t arrived; /* an mbarrier that counts bytes */
+    float from[16];   /* [blocks of the cluster] */
+};
+/* One thread, before cluster_arrive(). */
+static __device__ __forceinline__ void mailbox_open(mailbox *m)
+{
+#if STEP_HOPPER
+    unsigned bar = (unsigned)__cvta_generic_to_shared(&m->arrived);
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;\n"
+                 "fence.mbarrier_init.release.cluster;\n"
+                 "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(bar),
+                 "r"(cluster_size() * 4)
+                 : "memory");
+#endif
+}
+/* All threads of all blocks come to the first before any passes the second: then every block runs, and its mailbox is open. */
 static __device__ __forceinline__ void cluster_arrive()
 {
 #if STEP_HOPPER
-    asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+    asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
 #endif
 }
 static __device__ __forceinline__ void cluster_wait()
 {
 #if STEP_HOPPER
     asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
-#else
-    __syncthreads();
 #endif
 }
-/* Writes v at the place in block rank's shared memory that p is in this block's. */
-static __device__ __forceinline__ void cluster_put(float *p, int rank, float v)
+/* Sends v to block rank, as this block's, once. */
+static __device__ __forceinline__ void mailbox_send(mailbox *m, int rank, float v)
 {
 #if STEP_HOPPER
-    unsigned at = (unsigned)__cvta_generic_to_shared(p);
-    asm volatile("mapa.shared::cluster.u32 %0, %0, %1;" : "+r"(at) : "r"(rank));
-    asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(at), "f"(v) : "memory");
+    unsigned to = (unsigned)__cvta_generic_to_shared(&m->from[cluster_rank()]), bar = (unsigned)__cvta_generic_to_shared(&m->arrived);
+    asm volatile("{\n"
+                 ".reg .b32 to, bar;\n"
+                 "mapa.shared::cluster.u32 to, %0, %2;\n"
+                 "mapa.shared::cluster.u32 bar, %1, %2;\n"
+                 "st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [to], %3, [bar];\n"
+                 "}" ::"r"(to),
+                 "r"(bar), "r"(rank), "r"(__float_as_uint(v))
+                 : "memory");
 #else
-    *p = v;
+    m->from[rank] = v;
+#endif
+}
+/* Waits until every block's has come. A block may end after that: nothing comes to it any more. */
+static __device__ __forceinline__ void mailbox_wait(mailbox *m)
+{
+#if STEP_HOPPER
+    unsigned bar = (unsigned)__cvta_generic_to_shared(&m->arrived);
+    asm volatile("{\n"
+                 ".reg .pred done;\n"
+                 "again:\n"
+                 "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], 0;\n"
+                 "@!done bra again;\n"
+                 "}" ::"r"(bar)
+                 : "memory");
+#else
+    __syncthreads();
 #endif
 }
 

@@ -42,6 +42,13 @@ template <class T, int V> static __device__ __forceinline__ vec<T, V> vec_stream
     r.bits = __ldcs(reinterpret_cast<const decltype(r.bits) *>(p));
     return r;
 }
+/* From the second-level cache, for what a kernel that has just ended wrote. */
+template <class T, int V> static __device__ __forceinline__ vec<T, V> vec_fresh(const T *p)
+{
+    vec<T, V> r;
+    r.bits = __ldcg(reinterpret_cast<const decltype(r.bits) *>(p));
+    return r;
+}
 template <class T, int V> static __device__ __forceinline__ vec<T, V> vec_zero()
 {
     vec<T, V> r;
