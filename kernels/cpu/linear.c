@@ -79,7 +79,7 @@ enum { LANES = 4 };
 #endif
 typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
-enum { TILE_OUT = 4, TILE_ROWS = 4 };
+enum { TILE_OUT = 4, TILE_ROWS = 4, AHEAD = 8192 /* bytes */ };
 
 /* The sum of the lanes, halves added to halves: by vectors of 16, 8, 4 and 2 floats where the compiler has them. */
 static inline float lane_sum(vec v)
@@ -138,6 +138,8 @@ static inline __attribute__((always_inline)) void tile(int rows, int outs, float
     vec acc[TILE_ROWS][TILE_OUT] = {{{0}}};
     int64_t k = 0;
     for (; k + LANES <= n; k += LANES) {
+        if (rows > 1 && outs == 1) /* weights come from memory, and several rows' work hides it; into L2, as L1 has the rows */
+            __builtin_prefetch((const char *)w.w + (w.at + k) * (w.half ? 2 : 4) + AHEAD, 0, 2);
         vec vw[TILE_OUT];
 #pragma GCC unroll 4
         for (int o = 0; o < outs; o++)
@@ -182,22 +184,18 @@ static inline __attribute__((always_inline)) void stripe(int outs, float *y, int
         tile(1, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, add ? add + i * lda : NULL, lda, n);
 }
 
-/* half is a constant where this is inlined. */
-static inline __attribute__((always_inline)) void step_product(mat y, mat x, mat w, mat add, bool half)
+/* Stripe number s of a product; half is a constant where this is inlined. */
+static inline __attribute__((always_inline)) void step_stripe(mat y, mat x, mat w, mat add, int64_t s, bool half)
 {
-    const float *px = x.data, *pa = add.data;
+    const float *px = x.data;
     float *py = y.data;
-    int64_t outs = w.rows, n = w.cols, stripes = (outs + TILE_OUT - 1) / TILE_OUT;
-#pragma omp parallel for schedule(static) if (x.rows * outs * n > 4 * CPU_SERIAL)
-    for (int64_t s = 0; s < stripes; s++) {
-        int64_t o = s * TILE_OUT;
-        const float *a = pa ? pa + o : NULL;
-        if (o + TILE_OUT <= outs)
-            stripe(TILE_OUT, py + o, y.ld, px, x.ld, (struct weights){w.data, o * w.ld, w.ld, half}, a, add.ld, x.rows, n);
-        else
-            for (; o < outs; o++, a = a ? a + 1 : NULL)
-                stripe(1, py + o, y.ld, px, x.ld, (struct weights){w.data, o * w.ld, w.ld, half}, a, add.ld, x.rows, n);
-    }
+    int64_t o = s * TILE_OUT;
+    const float *a = add.data ? (const float *)add.data + o : NULL;
+    if (o + TILE_OUT <= w.rows)
+        stripe(TILE_OUT, py + o, y.ld, px, x.ld, (struct weights){w.data, o * w.ld, w.ld, half}, a, add.ld, x.rows, w.cols);
+    else
+        for (; o < w.rows; o++, a = a ? a + 1 : NULL)
+            stripe(1, py + o, y.ld, px, x.ld, (struct weights){w.data, o * w.ld, w.ld, half}, a, add.ld, x.rows, w.cols);
 }
 
 void linear_step(mat y, mat x, mat w, mat add)
@@ -205,10 +203,13 @@ void linear_step(mat y, mat x, mat w, mat add)
     must(x.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
     if (x.rows == 0)
         return;
-    if (w.dtype == F32)
-        step_product(y, x, w, add, false);
-    else
-        step_product(y, x, w, add, true);
+    int64_t stripes = (w.rows + TILE_OUT - 1) / TILE_OUT;
+#pragma omp parallel for schedule(static) if (x.rows * w.rows * w.cols > 4 * CPU_SERIAL)
+    for (int64_t s = 0; s < stripes; s++)
+        if (w.dtype == F32)
+            step_stripe(y, x, w, add, s, false);
+        else
+            step_stripe(y, x, w, add, s, true);
 }
 
 void linear_norm_step(mat y, mat h, mat x, const float *norm, float eps, mat w)
