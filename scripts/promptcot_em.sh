@@ -38,12 +38,13 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$pairs" ] && [ -n "$out" ] && { [ -n "$start" ] || { [ -n "$generator" ] && [ -n "$rationale" ]; }; } || usage 2 >&2
 mkdir -p "$out"
+row=$(sed -n 's/.*"seq_len": *\([0-9]*\).*/\1/p' "$config" | head -n 1) # longer lessons are left out
 
 learn() { # NAME LESSONS.jsonl STEPS MODEL...: fine-tunes, exports to $out/NAME; MODEL: settings of where it begins
     local name=$1 lessons=$2 n=$3
     shift 3
     [ ! -e "$out/$name/manifest.json" ] && [ ! -e "$out/$name/config.json" ] || return 0
-    "$bin/prepare" --tokenizer "$tokenizer" --input "$lessons" --output "$out/$name.tok" --max-tokens 1024 --overlong drop
+    "$bin/prepare" --tokenizer "$tokenizer" --input "$lessons" --output "$out/$name.tok" --max-tokens "$row" --overlong drop
     "$bin/train" "$config" --run_dir="$out/$name.run" --tokenizer="$tokenizer" --phases.0.data.0.path="$out/$name.tok" ${n:+--phases.0.steps="$n"} "$@"
     "$bin/export" --checkpoint "$out/$name.run/$(cat "$out/$name.run/latest")" --output "$out/$name"
 }
