@@ -32,8 +32,8 @@ extern const char *const import_set_names[]; /* "auto", "records", ..., NULL */
 struct import_column {
     const char *name, *type;
 };
-/* Which set a file is of, unless *set says it already (SET_BARE fits all and uses no column), and whether the columns that the set needs are there and of the right type. used[i]: the
- * set reads column i. False: which column is missing, or what it is and should be. */
+/* Which set a file is of, unless *set says it already (SET_BARE fits all and uses no column), and whether the columns that the set needs are there
+ * and of the right type. used[i]: the set reads column i. False: which column is missing, or what it is and should be. */
 bool import_columns(enum import_set *set, const struct import_column *column, int n, bool *used, struct err *e);
 
 /* The record in a form of prepare's, a new reference; NULL: why not. question: what the user says, with "{problem}" where the problem goes;

@@ -6,6 +6,7 @@
 #include "kernels/device.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What runs in a slot. */
 struct running {
@@ -39,7 +40,7 @@ int64_t batch_slot_bytes(const struct batch_settings *s)
     return (int64_t)sizeof(struct running) + (tokens + s->loop / LOOP_REPEATS) * (int64_t)sizeof(int32_t);
 }
 
-int64_t batch_shared(const struct prompts *p, int32_t chunk)
+int64_t batch_shared(const struct prompts *p, int32_t chunk, bool logprobs)
 {
     const int64_t least = 64;
     int64_t n = p->n < 2 ? 0 : p->at[0].n - 1; /* a prompt's last token is a sequence's first input */
@@ -51,7 +52,7 @@ int64_t batch_shared(const struct prompts *p, int32_t chunk)
             same++;
         n = same;
     }
-    n = n / chunk * chunk;
+    n = (logprobs && n > 0 ? n - 1 : n) / chunk * chunk;
     return n >= least ? n : 0;
 }
 
@@ -83,15 +84,13 @@ static void count_pass(struct batch_stats *stats, double start, int64_t tokens)
 
 bool batch_base(struct engine *g, struct prompts *p, const struct batch_settings *s, struct batch_stats *stats, struct err *e)
 {
-    struct prompt *first = &p->at[0];
     double start = log_now();
     if (s->base == 0)
         return true;
-    must(!s->logprobs || p->n == 1);
     if (s->logprobs)
-        first->logprobs = xmalloc(sizeof(float) * (size_t)first->n);
-    if (!engine_extend(g, first->ids, s->base, first->logprobs))
-        return bad_logprobs(first, e);
+        p->common = xmalloc(sizeof(float) * (size_t)s->base);
+    if (!engine_extend(g, p->at[0].ids, s->base, p->common))
+        return bad_logprobs(&p->at[0], e);
     count_pass(stats, start, s->base);
     return true;
 }
@@ -116,8 +115,10 @@ static bool read_group(struct batch *b, struct err *e)
     double start = log_now();
     for (int32_t k = 0; k < b->in_group; k++) {
         struct prompt *p = &b->p->at[b->group + k];
-        if (b->s->logprobs && !p->logprobs)
+        if (b->s->logprobs)
             p->logprobs = xmalloc(sizeof(float) * (size_t)p->n);
+        if (b->s->logprobs && base)
+            memcpy(p->logprobs, b->p->common, sizeof(float) * (size_t)base);
         in[k] = (struct engine_prompt){p->ids + base, p->n - base, p->logprobs ? p->logprobs + base : NULL};
         tokens += in[k].n - 1;
     }

@@ -24,11 +24,12 @@ struct batch_stats {
 };
 /* Bytes of host memory for each sequence in flight: its answer so far. */
 int64_t batch_slot_bytes(const struct batch_settings *s);
-/* Tokens, a multiple of chunk, that all prompts begin with and that pay being read once: at least 64, in at least 2 prompts; else 0. */
-int64_t batch_shared(const struct prompts *p, int32_t chunk);
+/* Tokens, a multiple of chunk, that all prompts begin with and that pay being read once: at least 64, in at least 2 prompts; else 0. With
+ * log-probabilities the token behind them is common too. */
+int64_t batch_shared(const struct prompts *p, int32_t chunk, bool logprobs);
 /* The random stream of a sample: a function of its prompt's text, token by token, and of its number among the prompt's samples. */
 uint64_t batch_stream(const struct prompt *p, int32_t sample);
-/* Reads the first s->base tokens of the prompts into the engine's base; with s->logprobs there is one prompt. Adds to stats. */
+/* Reads the first s->base tokens of the prompts into the engine's base. Adds to stats. */
 bool batch_base(struct engine *g, struct prompts *p, const struct batch_settings *s, struct batch_stats *stats, struct err *e);
 /* Puts the answer of every sample that has none. Adds to stats. False: numbers that are not finite (the prompt and sample are named), or the
  * file cannot be written. */

@@ -77,14 +77,27 @@ static int64_t block_bytes(struct engine *g, int32_t slots)
     return bytes;
 }
 
-/* The same and the host's part, if that is of the same memory: tables, what the caller needs, and what the program and its threads touch
- * only later (code, stacks, the text of an answer). */
+static int64_t more_of(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Host memory that is taken for a while: for a piece of the weights while they are loaded, by the library for copies of a product's
+ * factors (measured: up to 1.5 times their size), for code and stacks that were not touched before and the text of an answer. */
+static int64_t passing_bytes(const struct engine *g)
+{
+    const struct model_config *c = &g->config;
+    const int64_t piece = 5 << 20, rest = 1 << 20, weights = g->table.bytes[g->settings.type];
+    int64_t copies = g->settings.exact ? 0 : c->hidden * (g->max_piece + config_proj_dim(c)) * dtype_size(g->settings.type);
+    return more_of(weights < piece ? weights : piece, copies * 8 / 5) + rest;
+}
+
+/* The same and the host's part, if that is of the same memory. */
 static int64_t bytes_for(struct engine *g, int32_t slots)
 {
-    const int64_t later = 3 << 19;
     bool same;
     int64_t block = block_bytes(g, slots), each = g->settings.beside + (int64_t)(sizeof *g->seq + 2 * sizeof(int32_t) + sizeof *g->graph);
-    int64_t host = slots * each + (int64_t)(g->piece_bytes + g->step_bytes + g->out_bytes) + 8 * g->seen_words + later;
+    int64_t host = slots * each + (int64_t)(g->piece_bytes + g->step_bytes + g->out_bytes) + 8 * g->seen_words + passing_bytes(g);
     dev_host_memory(&same);
     g->host_bytes = same ? host : 0;
     return block + g->host_bytes;

@@ -198,8 +198,8 @@ static bool answer_all(struct job *j, struct answers *out, struct err *e)
                                .stops = &j->stops};
     if (o->save_state)
         b.base = (p->at[0].n - 1) / j->c.chunk * j->c.chunk;
-    else if (!o->prompt_logprobs) /* those of the token behind the common ones would have to be computed apart */
-        b.base = batch_shared(p, j->c.chunk);
+    else
+        b.base = batch_shared(p, j->c.chunk, o->prompt_logprobs);
     struct engine_settings s = {.type = j->type,
                                 .state_type = j->state_type,
                                 .slots = (int32_t)(wished < all ? wished : all),

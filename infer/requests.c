@@ -95,6 +95,7 @@ void prompts_free(struct prompts *p)
         free(p->at[i].logprobs);
     }
     free(p->at);
+    free(p->common);
     *p = (struct prompts){0};
 }
 

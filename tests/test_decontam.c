@@ -349,11 +349,14 @@ static void the_program(void)
         {"--input in.jsonl --against empty.jsonl --output o.jsonl --removed r.jsonl", "hold no problem", 1},
         {"--input in.jsonl --against noproblem.jsonl --output o.jsonl --removed r.jsonl",
          "noproblem.jsonl:1: this evaluation record has no problem", 1},
+        {"--input other.jsonl --against eval.jsonl --output o.jsonl --removed r.jsonl",
+         "other.jsonl:1: the record has neither \"text\", \"prompt\" nor \"messages\", which are what is compared", 1},
         {"--input bad.jsonl --against eval.jsonl --output o.jsonl --removed r.jsonl", "bad.jsonl:2:", 1},
         {"--input in.jsonl --against eval.jsonl --frames word --output o.jsonl --removed r.jsonl", "must have two words", 1},
     };
     put("empty.jsonl", "");
     put("noproblem.jsonl", "{\"answer\":1}\n");
+    put("other.jsonl", "{\"question\":\"one red fox and two blue hens ran over the old green hill at night\",\"answer\":\"a\"}\n");
     put("bad.jsonl", "{\"text\":\"a\"}\n{\"text\":\n");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         r = run_program(dir, "decontaminate %s", wrong[i].options);

@@ -263,9 +263,23 @@ static void common_beginning(void)
     check_has(r.err, "5 prompts, 5 samples; read 126 tokens");
     check_has(r.err, "in 1 passes, 96 of them once for all prompts; first token after ");
     ran_free(&r);
-    r = run_program(dir, "generate --model bare --input c.jsonl --output c.out --max-new-tokens 3 --prompt-logprobs");
-    check_has(r.err, "5 prompts, 5 samples; read 510 tokens");
+    /* The same with log-probabilities; a prompt of another kind in front, and every one is read whole. */
+    char *other = xprintf("{\"id\":\"x\",\"input_ids\":[9,8]}\n%s", text);
+    put("d.jsonl", other);
+    free(other);
+    r = run_program(dir, "generate --model bare --input c.jsonl --output c.out --max-new-tokens 3 --prompt-logprobs --exact");
+    check_has(r.err, "5 prompts, 5 samples; read 126 tokens");
     ran_free(&r);
+    r = run_program(dir, "generate --model bare --input d.jsonl --output d.out --max-new-tokens 3 --prompt-logprobs --exact");
+    check_has(r.err, "6 prompts, 6 samples; read 511 tokens");
+    ran_free(&r);
+    json_t *a = read_records("c.out"), *b = read_records("d.out");
+    for (size_t i = 0; i < 5; i++) {
+        check(json_equal(json_array_get(a, i), json_array_get(b, i + 1)));
+        check_int(json_array_size(json_object_get(json_array_get(a, i), "prompt_logprobs")), 102);
+    }
+    json_decref(a);
+    json_decref(b);
 }
 
 static void end_tokens(void)

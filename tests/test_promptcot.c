@@ -501,6 +501,14 @@ static void pipeline(void)
         free(right);
         free(boxed);
     }
+    const json_t *models = json_object_get(json_object_get(json_array_get(records, 0), "provenance"), "models");
+    check_str(text_of(json_object_get(models, "reward"), "name"), "small");
+    check_str(text_of(json_object_get(models, "reward"), "folder"), "model");
+    check_int(strlen(text_of(json_object_get(models, "reward"), "xxh3")), HASH_XXH3_HEX - 1);
+    check_str(text_of(json_object_get(models, "answer"), "endpoint"), "t");
+    char *used = read_all("work/settings.json");
+    check(used && strstr(used, "\"closeness\": 0.2") && strstr(used, "\"model\": \"small\"")); /* what is not given, too */
+    free(used);
     json_decref(seen);
     json_decref(rationales);
     json_decref(rewarded);
@@ -734,7 +742,7 @@ static void many(void)
         return;
     settings("m.json", "many", s.port, ",\"parallel\":32");
     struct ran r =
-        run_program(dir, "promptcot m.json --combine.problems 600 --rationale.samples 1 --judge.models writer --reward.model writer "
+        run_program(dir, "promptcot m.json --combine.problems 420 --rationale.samples 1 --judge.models writer --reward.model writer "
                          "--problem.similarity 1 --answer.samples 2 --answer.agree 0");
     check_msg(r.code == 0, "%s", r.err);
     ran_free(&r);

@@ -44,8 +44,8 @@ const unsigned char *delta_end(const struct delta *begun);
 struct unpacker {
     void *zstd, *gzip;
 };
-/* One of the codecs of meta.h that this program reads (codec_known()), other than none: exactly n_out bytes come out, or an error
- * that says why not. */
+/* One of the codecs of meta.h that are read here (column_chunk() refuses the others), other than none: exactly n_out bytes come out, or an error that
+ * says why not. */
 bool unpack(struct unpacker *u, int codec, const void *in, size_t n_in, void *out, size_t n_out, struct err *e);
 void unpacker_free(struct unpacker *u);
 

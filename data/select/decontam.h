@@ -79,9 +79,9 @@ struct decontam_room {
     bool runs_known;
 };
 void decontam_room_free(struct decontam_room *r);
-/* record: in a form of prepare's (data/chat.h). NULL: it is clean; else what it is a copy of, new: {"how": "ngram" | "whole" | "near", "set": the
- * evaluation file, "problem": its id, "share": how much of the problem
- * is in the record, "match": the words in it}, near ones with "similarity" instead of the last two. A record without any text is clean. */
+/* record: in a form of prepare's (data/chat.h). NULL: it is clean, as one without any text is; else what it is a copy of, new: {"how": "ngram" |
+ * "whole" | "near", "set": the evaluation file, "problem": its id, "share": how much of the problem is in the record, "match": the words in it}, near
+ * ones with "similarity" instead of the last two. */
 json_t *decontam_find(const struct decontam *d, const json_t *record, struct decontam_room *r);
 /* A line for the list of what went: the record's id, where it stands, the finding. The caller frees. */
 char *decontam_line(const json_t *raw, const char *where, const json_t *hit);

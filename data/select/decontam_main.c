@@ -89,11 +89,27 @@ static bool read_batch(void *context, void *item)
     return true;
 }
 
+/* What nothing can be compared with would pass as clean. */
+static bool has_text(const json_t *record, struct err *e)
+{
+    bool has = json_is_array(json_object_get(record, "messages"));
+    static const char *const keys[] = {"text", "prompt"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        has = has || json_is_string(json_object_get(record, keys[i]));
+    return has ||
+           err_set(e, "the record has neither \"text\", \"prompt\" nor \"messages\", which are what is compared; name its keys so, or the "
+                      "published set that it is of with --set");
+}
+
 static void look_at(const struct work *w, const struct record *from, struct decontam_room *room, struct found *f)
 {
     struct err e;
     enum import_set set;
     json_t *raw = records_parse(w->records, from, &set, &e), *record = raw ? import_record(set, raw, NULL, &e) : NULL;
+    if (record && !has_text(record, &e)) {
+        json_decref(record);
+        record = NULL;
+    }
     json_t *hit = record ? decontam_find(w->d, record, room) : NULL;
     char *where = records_where(w->records, from);
     *f = (struct found){.fate = !record ? BAD : hit ? GOES : STAYS};

@@ -95,12 +95,24 @@ static int64_t elect(const struct promptcot *p, const struct taught *t, int64_t 
     return best;
 }
 
+/* What a model was, beyond its name in the settings. */
+static json_t *model_of(const struct promptcot *p, const char *name)
+{
+    struct err e;
+    const struct ask_model *m = name ? ask_model_find(&p->models, name, &e) : NULL;
+    if (!m)
+        return json_null();
+    return m->folder ? json_pack("{s:s, s:s, s:s}", "name", name, "folder", m->folder, "xxh3", m->digest)
+                     : json_pack("{s:s, s:s?}", "name", name, "endpoint", m->model);
+}
+
 static json_t *provenance_of(const struct promptcot *p, const json_t *record, int64_t votes)
 {
     static const char *const keys[] = {"foundational_concepts", "level", "closeness", "rationale", "judgements", "reward"};
-    json_t *v = json_pack("{s:O, s:I, s:{s:s?, s:s?, s:s?, s:s?, s:s?}}", "problem_id", json_object_get(record, "id"), "seed",
-                          (json_int_t)p->seed, "models", "combine", p->embed_model, "rationale", p->rationale_model, "problem",
-                          p->problem_model, "reward", p->reward_model, "answer", p->answer_model);
+    json_t *v =
+        json_pack("{s:O, s:I, s:{s:o, s:o, s:o, s:o, s:o}}", "problem_id", json_object_get(record, "id"), "seed", (json_int_t)p->seed,
+                  "models", "combine", model_of(p, p->embed_model), "rationale", model_of(p, p->rationale_model), "problem",
+                  model_of(p, p->problem_model), "reward", model_of(p, p->reward_model), "answer", model_of(p, p->answer_model));
     must(v);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (json_object_get(record, keys[i]))

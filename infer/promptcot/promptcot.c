@@ -151,6 +151,17 @@ static void add_mean_reward(json_t *report, const json_t *records)
         json_object_set_new(report, "mean_reward", json_real(sum / n));
 }
 
+/* With what the records of this folder were made: as given and by default. Keys of endpoints are not in it. */
+static bool write_settings(const struct promptcot *p, struct err *e)
+{
+    char *path = xprintf("%s/settings.json", p->work);
+    json_t *v = conf_to_json(p, promptcot_table);
+    bool ok = json_write_path(path, v, e);
+    json_decref(v);
+    free(path);
+    return ok;
+}
+
 bool promptcot_run(const struct promptcot *p, struct err *e)
 {
     const struct plan *job = jobs[p->job];
@@ -161,7 +172,7 @@ bool promptcot_run(const struct promptcot *p, struct err *e)
         found = found || strcmp(s->name, p->until) == 0;
     if (ok && !found)
         ok = err_set(e, "until: the job %s has no step \"%.40s\"", promptcot_job_names[p->job], p->until);
-    ok = ok && file_mkdirs(p->work, e);
+    ok = ok && file_mkdirs(p->work, e) && write_settings(p, e);
     for (const struct plan *s = job; ok && s->name; s++) {
         ok = run_step(p, s, &records, steps, e);
         add_mean_reward(report, records);

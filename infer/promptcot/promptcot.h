@@ -14,7 +14,7 @@
  *   triples      triple     pairs.jsonl that have a rationale -> triples, and the same two files: what the two models begin with
  * Records keep the keys of those that they came from. A step's files are a function of its settings, its input and the replies (NAME.replies.jsonl),
  * so all steps are gone through again on every run; what was answered is not asked again, and a run that was ended goes on to the same bytes.
- * report.json: what went in and out of each step and why, tokens, cost.
+ * report.json: what went in and out of each step and why, tokens, cost. settings.json: what the run was asked for.
  */
 #ifndef INFER_PROMPTCOT_PROMPTCOT_H
 #define INFER_PROMPTCOT_PROMPTCOT_H

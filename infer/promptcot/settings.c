@@ -32,7 +32,6 @@ const struct conf_field promptcot_table[] = {
      AT(models),
      .sub = ask_model_table,
      .sub_size = sizeof(struct ask_model),
-
      .help = "model folders and endpoints"},
 
     {.key = "concepts",
