@@ -10,6 +10,8 @@
 #include "kernels/attention.h"
 #include "kernels/cuda/sdpa.cuh"
 #include "core/arena.h"
+#include "kernels/device.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,16 +287,41 @@ static float time_step(struct attention *a, struct sdpa *plan, struct way w, mat
     return best;
 }
 
+/* All ways mean the same: one that gives something else than the first (bf16's rounding apart) is an error of ours or the library's. */
+static void compare(const struct attention *a, struct way w, uint16_t **first, mat o)
+{
+    size_t n = (size_t)(o.rows * o.cols);
+    uint16_t *now = (uint16_t *)xmalloc(n * sizeof *now);
+    double diff = 0, all = 0;
+    dev_get(now, o.data, n * sizeof *now);
+    if (!*first) {
+        *first = now;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        double want = bf16_to_f32((*first)[i]), d = bf16_to_f32(now[i]) - want;
+        diff += d * d;
+        all += want * want;
+    }
+    free(now);
+    if (!(diff <= 4e-4 * all))
+        die("attention of %d rows over at most %d pages of %d: with %s and keys in %d parts it is %.3f of itself away from cuDNN's plain result",
+            (int)a->shape.rows, (int)a->shape.width, (int)a->shape.page, w.packed ? "a group's heads as queries" : "cuDNN's second choice",
+            (int)w.parts, sqrt(diff / all));
+}
+
 static void choose_way(struct attention *a, mat o, mat q, struct kv_cache kv)
 {
     float best = INFINITY;
     char why[1024] = "";
+    uint16_t *first = NULL;
     for (int i = 0; i < WAYS; i++) {
         struct way w;
         struct sdpa *plan = way_of(&a->shape, i, &w) ? open_step(a, w, why, sizeof why) : NULL;
         if (!plan)
             continue;
         float ms = time_step(a, plan, w, o, q, kv);
+        compare(a, w, &first, o);
         if (ms < best) {
             sdpa_close(a->step);
             a->step = plan;
@@ -304,6 +331,7 @@ static void choose_way(struct attention *a, mat o, mat q, struct kv_cache kv)
             sdpa_close(plan);
         }
     }
+    free(first);
     if (!a->step)
         die("%s", why);
     make_step_tables(a, a->way);
