@@ -108,14 +108,13 @@ struct segment_of_document {
 };
 /* What a block works on, for one head: a share of the documents, in inference the last segment of each; or one segment. */
 struct share {
-    int head, group;
-    int doc, end_doc;
+    int head, doc, end_doc;
     int place; /* in scratch, of the segment that is all the block has; else negative */
 
     __device__ __forceinline__ share(const fwd_kernel_args &a, fwd_task task)
     {
         const int item = blockIdx.x / a.d.heads;
-        head = blockIdx.x % a.d.heads, group = head / (a.d.heads / a.d.groups);
+        head = blockIdx.x % a.d.heads;
         place = task == SEGMENT ? item : task == INFERENCE ? item - a.shares : -1;
         if (place < 0) {
             doc = first_document(a, item), end_doc = first_document(a, item + 1);
@@ -142,10 +141,11 @@ template <fwd_task FOR> struct walk {
     const int end_doc, place;
     int doc, row, left, in_chunk, chunk; /* of the tile at hand: its first row, the rows from there on, those of its chunk before it */
 
+    /* Before the first tile. */
     __device__ __forceinline__ walk(const fwd_kernel_args &args, const share &w)
-        : a(args), end_doc(w.end_doc), place(w.place), doc(w.doc), row(args.s.start[w.doc]), chunk(args.s.first_chunk[w.doc])
+        : a(args), end_doc(w.end_doc), place(w.place), doc(w.doc - 1), row(args.s.start[w.doc]), left(0), in_chunk(0),
+          chunk(args.s.first_chunk[w.doc] - 1)
     {
-        begin();
     }
     /* Goes to the first tile of the document that begins at row. */
     __device__ __forceinline__ void begin()
@@ -250,18 +250,20 @@ template <int N, fwd_task FOR> __device__ __forceinline__ void copy_tiles(fwd_sh
 {
     static_assert(STAGES == GROUP / 32, "a warp for each stage");
     constexpr int PANELS = 1 + N / 64 + (FOR == SEGMENT ? 0 : N / 64);
-    const int stage = group_warp(), x_col = of.head * HEADDIM, B_col = of.group * N;
+    const int stage = group_warp(), x_col = of.head * HEADDIM, B_col = of.head / (a.d.heads / a.d.groups) * N;
     bf16 *const x = sh.x[stage], *const B = sh.B[stage], *const C = sh.C[stage];
     fwd_steps &to = sh.steps[stage];
     uint64_t *const full = &sh.full[stage];
     step_maker steps(a, of.head);
     walk<FOR> w(a, of);
-#pragma unroll 1
-    for (int i = 0; i < stage; i++)
-        w.next();
-    steps.load(w.at());
+    int ahead = stage + 1; /* from where the way is to the warp's next tile */
     for (int turn = 0;; turn++) {
+#pragma unroll 1
+        for (; ahead > 0; ahead--)
+            w.next();
+        ahead = STAGES;
         const tile_place at = w.at();
+        steps.load(at);
         if (turn > 0)
             barrier_wait(&sh.empty[stage], turn - 1);
         if (at.len == TILE && lane_id() == 0) {
@@ -273,9 +275,9 @@ template <int N, fwd_task FOR> __device__ __forceinline__ void copy_tiles(fwd_sh
             for (int i = 0; FOR != SEGMENT && i < N / 64; i++)
                 box_load(C + i * PANEL, a.C_panels, at.row, B_col + 64 * i, full);
         }
+        const int kept = FOR == TRAINING && w.in_chunk == 0 ? (w.chunk * a.d.heads + of.head) * HEADDIM : -1;
         if (lane_id() == 0)
-            *(int4 *)&to.row =
-                make_int4((int)at.row, at.len, w.in_chunk == 0 ? (w.chunk * a.d.heads + of.head) * HEADDIM : -1, w.left > at.len);
+            *(int4 *)&to.row = make_int4((int)at.row, at.len, kept, w.left > at.len);
         if (at.len == 0) {
             warp_arrive(full);
             break;
@@ -296,10 +298,6 @@ template <int N, fwd_task FOR> __device__ __forceinline__ void copy_tiles(fwd_sh
         __syncwarp();
         if (lane_id() == 0)
             barrier_arrive_expecting(full, at.len < TILE ? 0 : PANELS * PANEL * (int)sizeof(bf16));
-#pragma unroll 1
-        for (int i = 0; i < STAGES; i++)
-            w.next();
-        steps.load(w.at());
     }
 }
 
