@@ -89,7 +89,10 @@ static int64_t passing_bytes(const struct engine *g)
 {
     const struct model_config *c = &g->config;
     const int64_t piece = 5 << 20, rest = 1 << 20, weights = g->table.bytes[g->settings.type];
-    int64_t copies = g->settings.exact ? 0 : c->hidden * (g->max_piece + config_proj_dim(c)) * dtype_size(g->settings.type);
+    const enum dtype type = g->settings.type, rows = dev_activations(type);
+    /* Weights of a type that products do not take become rows' some at a time (kernels/cpu/linear.c). */
+    const int64_t factor = type == rows ? c->hidden * config_proj_dim(c) * dtype_size(type) : 2 << 20;
+    int64_t copies = g->settings.exact ? 0 : c->hidden * g->max_piece * dtype_size(rows) + factor;
     return more_of(weights < piece ? weights : piece, copies * 8 / 5) + rest;
 }
 
@@ -108,9 +111,10 @@ static int64_t bytes_for(struct engine *g, int32_t slots)
 static void wake_libraries(const struct engine *g)
 {
     int64_t in = g->config.hidden, out = config_proj_dim(&g->config), rows = g->max_piece < 256 ? g->max_piece : 256;
-    int64_t size = dtype_size(g->settings.type);
-    char *block = dev_alloc((size_t)((rows * in + rows * out + in * out) * size));
-    mat x = mat_make(block, g->settings.type, rows, in), y = mat_make(block + rows * in * size, g->settings.type, rows, out), none = {0};
+    enum dtype type = dev_activations(g->settings.type);
+    int64_t size = dtype_size(type);
+    char *block = dev_alloc((size_t)((rows * in + rows * out) * size + in * out * dtype_size(g->settings.type)));
+    mat x = mat_make(block, type, rows, in), y = mat_make(block + rows * in * size, type, rows, out), none = {0};
     linear_fwd(y, x, mat_make(block + (rows * in + rows * out) * size, g->settings.type, out, in), none);
     dev_sync();
     dev_free(block);
@@ -121,7 +125,8 @@ static void choose_prompts(struct engine *g)
 {
     const struct engine_settings *s = &g->settings;
     const int64_t least = 256 << 20;
-    int64_t share = g->table.bytes[s->type] / 16, fit = (share > least ? share : least) / state_slot_bytes(&g->config, s->type, F32);
+    int64_t share = g->table.bytes[s->type] / 16,
+            fit = (share > least ? share : least) / state_slot_bytes(&g->config, dev_activations(s->type), F32);
     int32_t most = s->prompts < 1 ? 1 : s->prompts < ENGINE_PROMPTS ? s->prompts : ENGINE_PROMPTS;
     g->prompts = fit < 1 ? 1 : fit < most ? (int32_t)fit : most;
     int64_t chunk = g->config.chunk, piece = chunk < PIECE ? PIECE / chunk * chunk : chunk, all = g->prompts * s->max_prompt;

@@ -4,7 +4,7 @@
  *   ssd_fwd_wgmma.cu  forward, bf16 on Hopper's tensor cores       ssd_bwd_wgmma.cu  backward, bf16 on Hopper's tensor cores
  *   ssd_fwd_mma.cu    forward, bf16 on other cards' tensor cores   ssd_bwd_mma.cu    backward, bf16 on other cards' tensor cores
  *   ssd_fwd_any.cu    forward, either type and any shape           ssd_bwd_any.cu    backward, either type and any shape
- *   ssd_step.cu       one token                                    ssd_bwd_tile.cuh  what the two backwards on tensor cores share
+ *   ssd_step.cu       for mixer.cu: one token                      ssd_bwd_tile.cuh  what the two backwards on tensor cores share
  *   ssd_mma.cuh, ssd_wgmma.cuh, ssd_tile.cuh, ssd_any.cuh: tools of both directions
  *
  * A chunk is computed in tiles of at most 64 tokens; no tile crosses a chunk. Which kernel serves a call depends on types, shape,
