@@ -7,10 +7,11 @@
 extern "C" {
 #endif
 
+enum { LENGTHS_PAGE = 1 << 14 };
 /* Zero it before use. */
 struct lengths {
-    int64_t *count; /* [room] documents of each length */
-    int64_t room, docs, tokens;
+    int64_t **page; /* [pages] documents of each length, LENGTHS_PAGE lengths a page; NULL: none of these */
+    int64_t pages, docs, tokens;
 };
 void lengths_add(struct lengths *l, int64_t n);
 void lengths_free(struct lengths *l);

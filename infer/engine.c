@@ -107,13 +107,18 @@ static int64_t bytes_for(struct engine *g, int32_t slots)
     return block + g->host_bytes;
 }
 
-/* Libraries take memory when they are first used: a product like the model's before the plan, so that it is in it. */
+/* Libraries take memory when they are first used: a product like the model's before the plan, so that it is in it. Where even that needs
+ * half of what is free, the plan will say that the model does not fit. */
 static void wake_libraries(const struct engine *g)
 {
     int64_t in = g->config.hidden, out = config_proj_dim(&g->config), rows = g->max_piece < 256 ? g->max_piece : 256;
     enum dtype type = dev_activations(g->settings.type);
     int64_t size = dtype_size(type);
-    char *block = dev_alloc((size_t)((rows * in + rows * out) * size + in * out * dtype_size(g->settings.type)));
+    size_t bytes = (size_t)((rows * in + rows * out) * size + in * out * dtype_size(g->settings.type)), free_bytes, total;
+    dev_memory(&free_bytes, &total);
+    if (bytes > free_bytes / 2)
+        return;
+    char *block = dev_alloc(bytes);
     mat x = mat_make(block, type, rows, in), y = mat_make(block + rows * in * size, type, rows, out), none = {0};
     linear_fwd(y, x, mat_make(block + (rows * in + rows * out) * size, g->settings.type, out, in), none);
     dev_sync();

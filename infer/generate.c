@@ -267,8 +267,6 @@ static void settings_digest(const struct job *j, char hex[HASH_XXH3_HEX])
 static bool load_state(struct job *j, struct err *e)
 {
     const struct options *o = j->o;
-    if (!o->load_state)
-        return true;
     if (!saved_read(&j->loaded, o->load_state, &j->c, j->type, j->model, e))
         return false;
     log_line("%s: every prompt goes on from its %lld tokens", o->load_state, (long long)j->loaded.tokens);
@@ -294,11 +292,12 @@ static bool generate(const struct options *o, struct err *e)
     if (!dev_open(0, e))
         return false;
     log_line("%s", dev_describe());
-    bool ok = open_model(o, &j.c, &j.tok, e);
+    bool ok = open_model(o, &j.c, &j.tok, e), from = o->load_state;
     j.type = o->dtype >= 0 ? (enum dtype)o->dtype : j.c.type;
     j.state_type = (enum dtype)o->state_dtype;
     j.stops = stops_make(j.tok, o->stop);
-    ok = ok && model_digest(o->model, &j.c, j.model, e) && load_state(&j, e) && read_input(&j, e);
+    ok = ok && (!from || (model_digest(o->model, &j.c, j.model, e) && load_state(&j, e))) && read_input(&j, e);
+    ok = ok && (from || model_digest(o->model, &j.c, j.model, e)); /* takes a while: bad prompts are told first */
     if (ok) {
         settings_digest(&j, settings);
         ok = answers_open(&out, o->output, &j.p, (int32_t)o->samples, settings, e);

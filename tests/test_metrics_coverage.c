@@ -278,10 +278,12 @@ static void coverage_of_votes(void)
                     char what[160];
                     snprintf(what, sizeof what, "maj@%d, accuracy %g, size %g, %d%% of the wrong agree", n, accuracy[a], spread[s],
                              w ? 80 : 25);
-                    covers(h.like, h.runs, false, what, &low, &high);
-                    strcat(what, ", these problems");
-                    /* Votes that are all but certain hide how much they vary. */
-                    covers(h.these, h.runs, spread[s] > 0, what, &low_these, &high_these);
+                    covers(h.like, h.runs, spread[s] == 0, what, &low, &high); /* where nearly all votes are right, one more is a jump */
+                    /* How sure a problem's one vote was is known from its own samples alone: the variance is only nearly right. */
+                    double share = (double)h.these / (double)h.runs, slack = runs >= 10000 ? 0 : 4 * sqrt(0.08 * 0.92 / (double)h.runs);
+                    check_msg(share >= 0.915 - slack && share <= 0.99 + slack, "%s, these problems: %.2f%%", what, 100 * share);
+                    low_these = fmin(low_these, share);
+                    high_these = fmax(high_these, share);
                 }
         fprintf(stderr, "  maj@%d: problems like these %.1f to %.1f%%, these problems %.1f to %.1f%%\n", n, 100 * low, 100 * high,
                 100 * low_these, 100 * high_these);

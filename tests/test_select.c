@@ -160,6 +160,16 @@ static void lengths(void)
     }
     check(docs == 1000 && tokens == 500500);
     json_decref(v);
+    for (int k = 0; k < 500; k++) /* a few very long ones: in little memory */
+        lengths_add(&l, 3000000000);
+    check(lengths_at(&l, 0) == 1 && lengths_at(&l, 0.5) == 750 && lengths_at(&l, 1000.0 / 1500) == 1000);
+    check(lengths_at(&l, 0.67) == 3000000000 && lengths_at(&l, 1) == 3000000000);
+    v = lengths_json(&l);
+    const json_t *bins = json_object_get(v, "histogram");
+    bin = json_array_get(bins, json_array_size(bins) - 1);
+    check_int(json_integer_value(json_object_get(bin, "documents")), 500);
+    check(json_integer_value(json_object_get(bin, "from")) <= 3000000000 && json_integer_value(json_object_get(bin, "to")) > 3000000000);
+    json_decref(v);
     lengths_free(&l);
 }
 

@@ -211,7 +211,7 @@ static struct interval mean_like(const int64_t *d, int64_t m, double unit, int64
     double lean = (1 - 1 / (double)n) * (up - down) / (up + down + 10 * far);
     for (int side = -1; side <= 1; side += 2) {
         value[different] = side * far;
-        weight[different++] = 0.5 * (1 + side * lean);
+        weight[different++] = 0.55 * (1 + side * lean);
     }
     struct interval x = {weighted_quantile(value, weight, different, 0.025), weighted_quantile(value, weight, different, 0.975)};
     free(value);
