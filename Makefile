@@ -102,8 +102,9 @@ asan:
 demo: all
 	scripts/run_demo.sh
 
-# bench_peer, bench_attention and bench_parquet are started by scripts/bench_peers.py, bench_attention.py and bench_parquet.py.
-bench: $(addprefix $(BUILD)/tests/,$(filter-out bench_peer bench_attention bench_parquet bench_throughput,$(BENCHES)))
+# bench_peer, bench_attention and bench_parquet are started by scripts/bench_peers.py, bench_attention.py and bench_parquet.py; bench_drift
+# measures no time; bench_throughput has a target of its own.
+bench: $(addprefix $(BUILD)/tests/,$(filter-out bench_peer bench_attention bench_parquet bench_throughput bench_drift,$(BENCHES)))
 	@set -e; for b in $^; do echo "== $$b"; $$b --json $(BUILD)/$$(basename $$b).json; done
 
 # The engine beside a Transformer under a memory limit: tables, JSON and a plot. LIMITS="--memory-gib 24" for one of the two limits.

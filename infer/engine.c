@@ -112,15 +112,15 @@ static int64_t bytes_for(struct engine *g, int32_t slots)
 static void wake_libraries(const struct engine *g)
 {
     int64_t in = g->config.hidden, out = config_proj_dim(&g->config), rows = g->max_piece < 256 ? g->max_piece : 256;
-    enum dtype type = dev_activations(g->settings.type);
-    int64_t size = dtype_size(type);
-    size_t bytes = (size_t)((rows * in + rows * out) * size + in * out * dtype_size(g->settings.type)), free_bytes, total;
+    enum dtype weights = g->settings.type, type = dev_activations(weights);
+    int64_t size = dtype_size(type), ends = (rows * in + rows * out) * size;
+    size_t bytes = (size_t)(ends + in * out * dtype_size(weights)), free_bytes, total;
     dev_memory(&free_bytes, &total);
     if (bytes > free_bytes / 2)
         return;
     char *block = dev_alloc(bytes);
     mat x = mat_make(block, type, rows, in), y = mat_make(block + rows * in * size, type, rows, out), none = {0};
-    linear_fwd(y, x, mat_make(block + (rows * in + rows * out) * size, g->settings.type, out, in), none);
+    linear_fwd(y, x, mat_make(block + ends, weights, out, in), none);
     dev_sync();
     dev_free(block);
 }
@@ -130,8 +130,8 @@ static void choose_prompts(struct engine *g)
 {
     const struct engine_settings *s = &g->settings;
     const int64_t least = 256 << 20;
-    int64_t share = g->table.bytes[s->type] / 16,
-            fit = (share > least ? share : least) / state_slot_bytes(&g->config, dev_activations(s->type), F32);
+    int64_t share = g->table.bytes[s->type] / 16, slot = state_slot_bytes(&g->config, dev_activations(s->type), F32);
+    int64_t fit = (share > least ? share : least) / slot;
     int32_t most = s->prompts < 1 ? 1 : s->prompts < ENGINE_PROMPTS ? s->prompts : ENGINE_PROMPTS;
     g->prompts = fit < 1 ? 1 : fit < most ? (int32_t)fit : most;
     int64_t chunk = g->config.chunk, piece = chunk < PIECE ? PIECE / chunk * chunk : chunk, all = g->prompts * s->max_prompt;

@@ -6,6 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* y = x w^T + beta y for w in bf16, of which some rows at a time become floats. */
+static void fwd_half(mat y, mat x, mat w, float beta)
+{
+    const int64_t most = 1 << 19; /* floats: they stay in the cache, and are rows enough for the library */
+    int64_t rows = most / w.cols > 64 ? most / w.cols : 64;
+    rows = cpu_min(rows, w.rows);
+    float *block = xmalloc((size_t)(rows * w.cols) * sizeof *block);
+    for (int64_t o = 0; o < w.rows; o += rows) {
+        mat part = mat_rows(w, o, cpu_min(rows, w.rows - o)), f = mat_make(block, F32, part.rows, part.cols),
+            to = mat_cols(y, o, part.rows);
+        mat_convert(f, part);
+        gemm('N', 'T', x.rows, f.rows, f.cols, 1, x.data, x.ld, f.data, f.ld, beta, to.data, to.ld);
+    }
+    free(block);
+}
+
 static bool exact;
 
 void linear_exact(bool on)
@@ -22,22 +38,6 @@ static void fwd_exact(mat y, mat x, mat w, mat add)
         int64_t n = cpu_min(block, x.rows - i);
         linear_step(mat_rows(y, i, n), mat_rows(x, i, n), w, mat_rows(add, i, n));
     }
-}
-
-/* y = x w^T + beta y for w in bf16, of which some rows at a time become floats. */
-static void fwd_half(mat y, mat x, mat w, float beta)
-{
-    const int64_t most = 1 << 19; /* floats: they stay in the cache, and are rows enough for the library */
-    int64_t rows = most / w.cols > 64 ? most / w.cols : 64;
-    rows = cpu_min(rows, w.rows);
-    float *block = xmalloc((size_t)(rows * w.cols) * sizeof *block);
-    for (int64_t o = 0; o < w.rows; o += rows) {
-        mat part = mat_rows(w, o, cpu_min(rows, w.rows - o)), f = mat_make(block, F32, part.rows, part.cols),
-            to = mat_cols(y, o, part.rows);
-        mat_convert(f, part);
-        gemm('N', 'T', x.rows, f.rows, f.cols, 1, x.data, x.ld, f.data, f.ld, beta, to.data, to.ld);
-    }
-    free(block);
 }
 
 void linear_fwd(mat y, mat x, mat w, mat add)
