@@ -30,6 +30,10 @@ bool file_sync_dir(const char *path, struct err *e);
 /* The whole file, with a NUL after its n bytes; refuses more than max bytes. The caller frees. NULL on error. */
 char *file_read(const char *path, size_t max, size_t *n, struct err *e);
 
+/* n bytes of an open file at offset at, all of them whatever interrupts it. False: errno says why (EIO: it ends before). */
+bool file_read_at(int fd, void *p, size_t n, int64_t at);
+bool file_write_at(int fd, const void *p, size_t n, int64_t at);
+
 /* A read-only memory mapping. An empty file is an error. */
 struct file_map {
     const unsigned char *data;

@@ -218,6 +218,23 @@ char *file_read(const char *path, size_t max, size_t *n, struct err *e)
     return text;
 }
 
+bool file_read_at(int fd, void *p, size_t n, int64_t at)
+{
+    for (char *to = p; n > 0;) {
+        ssize_t done = pread(fd, to, n, (off_t)at);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0) {
+            errno = done < 0 ? errno : EIO;
+            return false;
+        }
+        to += done;
+        at += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
 bool file_map_open(struct file_map *m, const char *path, struct err *e)
 {
     *m = (struct file_map){0};

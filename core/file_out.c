@@ -131,22 +131,29 @@ uint64_t file_out_tell(const struct file_out *o)
     return o->written;
 }
 
+bool file_write_at(int fd, const void *p, size_t n, int64_t at)
+{
+    for (const char *from = p; n > 0;) {
+        ssize_t done = pwrite(fd, from, n, (off_t)at);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0) {
+            errno = done < 0 ? errno : EIO;
+            return false;
+        }
+        from += done;
+        at += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
 bool file_out_patch(struct file_out *o, uint64_t at, const void *p, size_t n, struct err *e)
 {
     must(!o->z && at <= o->written && n <= o->written - at);
     if (!still_good(o, e) || !flush(o, e))
         return false;
-    for (const char *from = p; n > 0;) {
-        ssize_t done = pwrite(o->fd, from, n, (off_t)at);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return fail(o, "write", done < 0 ? errno : EIO, e);
-        from += done;
-        at += (uint64_t)done;
-        n -= (size_t)done;
-    }
-    return true;
+    return file_write_at(o->fd, p, n, (int64_t)at) || fail(o, "write", errno, e);
 }
 
 /* Frees o; the file is closed already or closed here. */

@@ -174,7 +174,7 @@ void html_chart(struct html *h, const struct html_chart *c)
         ay.high = fmax(ay.high, middle * least) * 1.05;
     } else {
         double span = ay.high - ay.low;
-        ay.high = span > 0 ? ay.high + 0.05 * span : ay.high + fmax(fabs(ay.high) * 0.1, 1e-12);
+        ay.high += span > 0 ? 0.05 * span : ay.high != 0 ? fabs(ay.high) * 0.1 : 1;
         if (span == 0 && ay.low != 0)
             ay.low -= fabs(ay.low) * 0.1;
     }

@@ -7,7 +7,6 @@
 #include "data/show.h"
 #include "data/tokfile.h"
 #include "data/tokenizer.h"
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +15,7 @@ static const int32_t row_lengths[] = {2048, 4096, 8192, 16384, 20480, 32768};
 enum { ROW_LENGTHS = sizeof row_lengths / sizeof *row_lengths };
 
 struct source {
-    char *name;
+    const char *name; /* a path, or the end of one */
     struct tokfile *f;
     int64_t docs;
     int64_t *len; /* [docs] */
@@ -49,13 +48,28 @@ struct packing packing_of(const int64_t *len, int64_t n, int32_t seq_len)
 
 /* ------------------------------------------------------------------- reading */
 
-static bool open_source(struct source *s, const char *path, const struct tokenizer *tok, const char *tokenizer, struct err *e)
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* What a file is called in the page: its name, or its path where another one has the same name. */
+static const char *name_of(const char *const *paths, int n, int i)
+{
+    const char *name = last_part(paths[i]);
+    for (int k = 0; k < n; k++)
+        if (k != i && strcmp(last_part(paths[k]), name) == 0)
+            return paths[i];
+    return name;
+}
+
+static bool open_source(struct source *s, const char *name, const char *path, const struct tokenizer *tok, const char *tokenizer,
+                        struct err *e)
 {
     if (!tokfile_open(&s->f, path, true, e) || !show_fits(s->f, path, tok, tokenizer, e))
         return false;
-    char *copy = xstrdup(path);
-    s->name = xstrdup(basename(copy));
-    free(copy);
+    s->name = name;
     s->docs = tokfile_docs(s->f);
     s->len = xmalloc((size_t)s->docs * sizeof *s->len + 1);
     for (int64_t i = 0; i < s->docs; i++) {
@@ -72,32 +86,63 @@ static void close_source(struct source *s)
     tokfile_close(s->f);
     lengths_free(&s->lengths);
     free(s->len);
-    free(s->name);
 }
 
 /* ------------------------------------------------------------------- the page */
 
+/* "1,234,567", in one of a few places in turn: as many as one call of printf shows. */
+static const char *grouped(int64_t v)
+{
+    static char places[4][32];
+    static int next;
+    char digits[24], *to = places[next++ % 4];
+    const char *all = to;
+    int n = snprintf(digits, sizeof digits, "%lld", (long long)v);
+    for (int i = 0; i < n; i++) {
+        if (i > 0 && (n - i) % 3 == 0)
+            *to++ = ',';
+        *to++ = digits[i];
+    }
+    *to = '\0';
+    return all;
+}
+
 static void summary(struct report *r)
 {
-    static const char *const headings[] = {"source",   "documents", "tokens", "of all", "learnt tokens", "learnt",
-                                           "shortest", "half",      "90%",    "99%",    "longest",       NULL};
+    static const char *const headings[] = {"source", "documents", "tokens", "of all", "learnt tokens", "learnt", NULL};
     struct html *h = &r->h;
     html_table_begin(h, headings);
     for (struct source *s = r->s; s < r->s + r->n; s++) {
         int64_t learnt = tokfile_learnt(s->f);
         html_row(h);
         html_cell(h, NULL, "%s", s->name);
-        html_cell(h, "num", "%lld", (long long)s->docs);
-        html_cell(h, "num", "%lld", (long long)s->lengths.tokens);
+        html_cell(h, "num", "%s", grouped(s->docs));
+        html_cell(h, "num", "%s", grouped(s->lengths.tokens));
         html_cell(h, "num", "%.1f%%", 100.0 * (double)s->lengths.tokens / (double)r->tokens);
-        html_cell(h, "num", "%lld", (long long)learnt);
+        html_cell(h, "num", "%s", grouped(learnt));
         html_cell(h, "num", "%.1f%%", 100.0 * (double)learnt / (double)(s->lengths.tokens > 0 ? s->lengths.tokens : 1));
-        for (int q = 0; q < 5; q++)
-            html_cell(h, "num", "%lld", (long long)lengths_at(&s->lengths, ((const double[]){0, 0.5, 0.9, 0.99, 1})[q]));
     }
     html_table_end(h);
-    html_element(h, "p", "dim",
-                 "Lengths are in tokens: the shortest document, the length that half, 90% and 99% do not exceed, and the longest.");
+}
+
+static void length_table(struct report *r)
+{
+    static const char *const headings[] = {"source", "mean", "shortest", "half", "90%", "99%", "longest", NULL};
+    static const double shares[] = {0, 0.5, 0.9, 0.99, 1};
+    struct html *h = &r->h;
+    html_element(h, "h2", NULL, "Lengths");
+    html_table_begin(h, headings);
+    for (struct source *s = r->s; s < r->s + r->n; s++) {
+        html_row(h);
+        html_cell(h, NULL, "%s", s->name);
+        html_cell(h, "num", "%s", grouped((s->lengths.tokens + s->docs / 2) / (s->docs > 0 ? s->docs : 1)));
+        for (size_t q = 0; q < sizeof shares / sizeof *shares; q++)
+            html_cell(h, "num", "%s", grouped(lengths_at(&s->lengths, shares[q])));
+    }
+    html_table_end(h);
+    html_element(
+        h, "p", "dim",
+        "Tokens of a document: the mean, the shortest, the length that half, 90% and 99% of the documents do not exceed, the longest.");
 }
 
 static void token_shares(struct report *r)
@@ -170,12 +215,12 @@ static void packing_table(struct report *r)
     for (int k = 0; k < ROW_LENGTHS; k++) {
         struct packing p = packing_of(len, docs, row_lengths[k]);
         html_row(&r->h);
-        html_cell(&r->h, "num", "%d", row_lengths[k]);
-        html_cell(&r->h, "num", "%lld", (long long)p.rows);
+        html_cell(&r->h, "num", "%s", grouped(row_lengths[k]));
+        html_cell(&r->h, "num", "%s", grouped(p.rows));
         html_cell(&r->h, "num", "%.2f%%", 100.0 * (double)p.tokens / ((double)p.rows * row_lengths[k]));
-        html_cell(&r->h, "num", "%lld", (long long)docs);
+        html_cell(&r->h, "num", "%s", grouped(docs));
         html_cell(&r->h, "num", "%.2f%%", 100.0 * (double)p.tokens / ((double)docs * row_lengths[k]));
-        html_cell(&r->h, "num", "%lld (%.1f%%)", (long long)p.cut, 100.0 * (double)p.cut / (double)docs);
+        html_cell(&r->h, "num", "%s (%.1f%%)", grouped(p.cut), 100.0 * (double)p.cut / (double)docs);
         html_cell(&r->h, "num", "%.2f%%", 100.0 * (double)(r->tokens - p.tokens) / (double)r->tokens);
     }
     html_table_end(&r->h);
@@ -205,11 +250,11 @@ static void example(struct report *r, const struct source *s, int64_t doc, bool 
     int32_t *ids = xmalloc((size_t)n * sizeof *ids);
     uint8_t *learnt = xmalloc((size_t)n);
     tokfile_read(s->f, doc, 0, n, ids, learnt);
-    fprintf(r->h.f, "<details%s><summary>document %lld of %lld: %lld tokens, %lld learnt</summary><pre>", open ? " open" : "",
-            (long long)doc + 1, (long long)s->docs, (long long)n, (long long)tokfile_doc_learnt(s->f, doc));
+    fprintf(r->h.f, "<details%s><summary>document %s of %s: %s tokens, %s learnt</summary><pre>", open ? " open" : "", grouped(doc + 1),
+            grouped(s->docs), grouped(n), grouped(tokfile_doc_learnt(s->f, doc)));
     marked_tokens(r, ids, learnt, 0, skip ? SHOWN_FIRST : n);
     if (skip) {
-        fprintf(r->h.f, "\n<b>… %lld tokens …</b>\n", (long long)skip);
+        fprintf(r->h.f, "\n<b>… %s tokens …</b>\n", grouped(skip));
         marked_tokens(r, ids, learnt, n - SHOWN_LAST, n);
     }
     fputs("</pre></details>\n", r->h.f);
@@ -236,11 +281,11 @@ static void write_page(struct report *r)
     for (int i = 0; i < r->n; i++)
         docs += r->s[i].docs;
     html_begin(&r->h, "Training data");
-    snprintf(line, sizeof line, "%lld documents, %lld tokens in %d file%s.", (long long)docs, (long long)r->tokens, r->n,
-             r->n == 1 ? "" : "s");
+    snprintf(line, sizeof line, "%s documents, %s tokens in %d file%s.", grouped(docs), grouped(r->tokens), r->n, r->n == 1 ? "" : "s");
     html_element(&r->h, "p", NULL, line);
     summary(r);
     token_shares(r);
+    length_table(r);
     length_chart(r);
     learnt_chart(r);
     packing_table(r);
@@ -255,7 +300,7 @@ bool data_report(const char *path, const char *const *paths, int n, const char *
     struct report r = {.s = xcalloc((size_t)n, sizeof *r.s), .n = n, .tok = tok};
     bool ok = true;
     for (int i = 0; ok && i < n; i++) {
-        ok = open_source(&r.s[i], paths[i], tok, tokenizer, e);
+        ok = open_source(&r.s[i], name_of(paths, n, i), paths[i], tok, tokenizer, e);
         r.tokens += r.s[i].lengths.tokens;
     }
     if (ok && r.tokens == 0)

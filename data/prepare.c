@@ -295,8 +295,8 @@ static bool no_documents(const struct job *j, struct err *e)
     if (j->bad || j->overlong)
         return err_set(e, "no documents: %lld bad lines were skipped, %lld documents dropped as longer than %lld tokens", (long long)j->bad,
                        (long long)j->overlong, (long long)j->s->max_tokens);
-    return err_set(e, "no documents in %s%s%s; expected one JSON object a line", first, others ? " and the other input files" : "",
-                   others ? "" : " (the file is empty)");
+    return err_set(e, "no documents in %s%s, which %s no records; expected lines of JSON or rows of Parquet", first,
+                   others ? " and the other input files" : "", others ? "have" : "has");
 }
 
 static bool run(struct job *j, int threads)

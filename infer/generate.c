@@ -6,7 +6,9 @@
 #include "data/tokenizer.h"
 #include "infer/batch.h"
 #include "infer/engine.h"
+#include "infer/loops.h"
 #include "infer/requests.h"
+#include "infer/saved.h"
 #include "infer/stops.h"
 #include "kernels/device.h"
 #include "model/safetensors.h"
@@ -19,12 +21,12 @@ enum { DEFAULT_BATCH = 64 };
 static const double GIB = 1024.0 * 1024 * 1024;
 
 struct options {
-    char *model, *input, *output;
-    int64_t samples, max_new_tokens, top_k, seed, batch;
+    char *model, *input, *output, *load_state, *save_state;
+    int64_t samples, max_new_tokens, top_k, seed, batch, loop_tokens;
     double temperature, top_p, repetition_penalty, memory_gib;
     struct conf_strs stop;
     int dtype, state_dtype, chat;
-    bool prompt_logprobs;
+    bool prompt_logprobs, exact;
 };
 #define AT(field) .at = offsetof(struct options, field)
 static const char *const dtype_names[] = {"f32", "bf16", NULL};
@@ -44,6 +46,11 @@ static const struct conf_field table[] = {
     {.key = "repetition_penalty", .type = CONF_FLOAT, AT(repetition_penalty), .def = 1, .min = 0.01, .max = 100, .help = "1: none"},
     {.key = "seed", .type = CONF_INT, AT(seed), .max = 9e15, .help = "a sample depends on it, the prompt and the sample's number only"},
     {.key = "stop", .type = CONF_STRS, AT(stop), .help = "ends an answer; it is not part of the text"},
+    {.key = "loop_tokens",
+     .type = CONF_INT,
+     AT(loop_tokens),
+     .max = 1 << 20,
+     .help = "ends an answer (finish_reason \"loop\") whose last so many tokens are one block at least 4 times over; 0: none"},
     {.key = "template",
      .type = CONF_CHOICE,
      AT(chat),
@@ -51,6 +58,18 @@ static const struct conf_field table[] = {
      .str_def = "plain",
      .help = "how \"messages\" become a prompt"},
     {.key = "prompt_logprobs", .type = CONF_BOOL, AT(prompt_logprobs), .help = "write the log-probabilities of the prompts' tokens"},
+    {.key = "save_state",
+     .type = CONF_STR,
+     AT(save_state),
+     .help = "keep the model's state after the input's one prompt in this file, whose size does not depend on the prompt's length"},
+    {.key = "load_state",
+     .type = CONF_STR,
+     AT(load_state),
+     .help = "every prompt goes on from the text of this file, without a begin token, as if that stood in front of it"},
+    {.key = "exact",
+     .type = CONF_BOOL,
+     AT(exact),
+     .help = "no bit of an answer depends on --batch, on the other prompts, or on how its prompt was cut and read; slower"},
     {.key = "dtype",
      .type = CONF_CHOICE,
      AT(dtype),
@@ -101,35 +120,95 @@ static bool open_model(const struct options *o, struct model_config *c, struct t
     return true;
 }
 
-static bool choose_types(const struct options *o, const struct model_config *c, struct engine_settings *s, struct err *e)
+/* What all answers depend on, found out before anything is computed. */
+struct job {
+    const struct options *o;
+    struct model_config c;
+    struct tokenizer *tok;
+    struct stops stops;
+    enum dtype type, state_type;
+    char model[HASH_XXH3_HEX]; /* digest of weights and shape */
+    struct saved loaded;       /* with --load-state */
+    struct prompts p;
+};
+
+static bool choose_types(struct job *j, struct err *e)
 {
-    s->type = o->dtype >= 0 ? (enum dtype)o->dtype : dev_supports(c->type) ? c->type : F32;
-    s->state_type = (enum dtype)o->state_dtype;
-    return dev_supports(s->type) ||
+    const struct options *o = j->o;
+    j->type = o->dtype >= 0 ? (enum dtype)o->dtype : dev_supports(j->c.type) ? j->c.type : F32;
+    j->state_type = (enum dtype)o->state_dtype;
+    return dev_supports(j->type) ||
            err_set(e, "--dtype bf16: the %s backend computes in f32 only; leave --dtype out, or build with make BACKEND=cuda",
                    dev_backend());
 }
 
-static void summary(const struct engine *g, const struct prompts *p, const struct options *o, const struct batch_stats *t)
+static void summary(const struct engine *g, const struct prompts *p, const struct options *o, const struct batch_stats *t, int64_t base)
 {
     struct engine_memory m = engine_memory(g);
+    char first[32], *shared = base && p->n > 1 ? xprintf(", %lld of them once for all prompts", (long long)base) : xstrdup("");
     log_line(
-        "%lld prompts, %lld samples; read %lld tokens (%.0f tokens/s), wrote %lld (%.1f tokens/s, up to %d sequences at a time); memory "
-        "%.2f GiB planned, %.2f GiB used",
+        "%lld prompts, %lld samples; read %lld tokens (%.0f tokens/s) in %lld passes%s; first token after %s; wrote %lld (%.1f tokens/s, up "
+        "to %lld sequences at a time); memory %.3f GiB planned, %.3f GiB used",
         (long long)p->n, (long long)(p->n * o->samples), (long long)t->prefill_tokens,
-        t->prefill_seconds > 0 ? (double)t->prefill_tokens / t->prefill_seconds : 0, (long long)t->drawn,
-        t->decode_seconds > 0 ? (double)t->drawn / t->decode_seconds : 0, engine_slots(g), (double)m.all / GIB,
+        t->prefill_seconds > 0 ? (double)t->prefill_tokens / t->prefill_seconds : 0, (long long)t->passes, shared,
+        log_duration(first, sizeof first, t->drawn ? t->first_token : NAN), (long long)t->drawn,
+        t->decode_seconds > 0 ? (double)t->drawn / t->decode_seconds : 0, (long long)t->most, (double)m.all / GIB,
         (double)dev_used_bytes() / GIB);
+    free(shared);
+}
+
+/* The engine's base: a saved state, what all prompts begin with, what is to be saved. Its tokens at the beginning of every prompt. */
+static bool make_base(struct job *j, struct engine *g, struct batch_settings *b, struct batch_stats *t, struct err *e)
+{
+    const struct options *o = j->o;
+    const struct prompt *first = &j->p.at[0];
+    if (o->load_state)
+        engine_base_put(g, j->loaded.state, j->loaded.seen);
+    if (!batch_base(g, &j->p, b, t, e))
+        return false;
+    if (!o->save_state)
+        return true;
+    struct saved s;
+    saved_make(&s, &j->c, engine_seen_words(g), engine_base_bytes(g));
+    engine_base_get(g, s.state, s.seen);
+    s.tail = first->n - b->base;
+    s.tokens = first->n + (o->load_state ? j->loaded.tokens - j->loaded.tail : 0);
+    memcpy(s.ids, first->ids + b->base, (size_t)s.tail * sizeof *s.ids);
+    s.chain = j->loaded.chain; /* 0: nothing stands in front */
+    for (int64_t i = 0; i < b->base; i++)
+        s.chain = chain_next(s.chain, first->ids[i]);
+    bool ok = saved_write(&s, o->save_state, &j->c, j->type, j->model, e);
+    if (ok)
+        log_line("%s: the state after %lld tokens", o->save_state, (long long)s.tokens);
+    saved_free(&s);
+    return ok;
 }
 
 /* The prompts are read: the engine for them, and their answers. */
-static bool answer_all(const struct options *o, const struct model_config *c, const struct stops *stops, struct prompts *p,
-                       struct answers *out, struct err *e)
+static bool answer_all(struct job *j, struct answers *out, struct err *e)
 {
+    const struct options *o = j->o;
+    struct prompts *p = &j->p;
     int64_t wished = o->batch == INT64_MIN ? DEFAULT_BATCH : o->batch, all = o->max_new_tokens ? p->n * o->samples : 1;
-    struct engine_settings s = {.slots = (int32_t)(wished < all ? wished : all),
+    struct batch_settings b = {.samples = (int32_t)o->samples,
+                               .max_new = o->max_new_tokens,
+                               .loop = o->loop_tokens,
+                               .eos = j->c.eos,
+                               .logprobs = o->prompt_logprobs,
+                               .stops = &j->stops};
+    if (o->save_state)
+        b.base = (p->at[0].n - 1) / j->c.chunk * j->c.chunk;
+    else
+        b.base = batch_shared(p, j->c.chunk, o->prompt_logprobs);
+    struct engine_settings s = {.type = j->type,
+                                .state_type = j->state_type,
+                                .slots = (int32_t)(wished < all ? wished : all),
+                                .prompts = (int32_t)(p->n < ENGINE_PROMPTS ? p->n : ENGINE_PROMPTS),
                                 .max_prompt = p->longest,
+                                .base = b.base || o->load_state || o->save_state,
                                 .logprobs = o->prompt_logprobs,
+                                .exact = o->exact,
+                                .beside = batch_slot_bytes(&b),
                                 .memory = isnan(o->memory_gib) ? 0 : (int64_t)(o->memory_gib * GIB),
                                 .sampling = {.temperature = (float)o->temperature,
                                              .top_p = (float)o->top_p,
@@ -137,87 +216,116 @@ static bool answer_all(const struct options *o, const struct model_config *c, co
                                              .repetition_penalty = (float)o->repetition_penalty,
                                              .seed = (uint64_t)o->seed}};
     struct engine *g;
-    if (!choose_types(o, c, &s, e) || !engine_open(&g, c, o->model, &s, e))
+    if (!engine_open(&g, &j->c, o->model, &s, e))
         return false;
     struct engine_memory m = engine_memory(g);
     log_line("%d of up to %d sequences at a time in %.3f GiB: weights %.3f (%s), states %.3f (%s), working memory %.3f, libraries %.3f",
              engine_slots(g), s.slots, (double)m.all / GIB, (double)m.weights / GIB, dtype_names[s.type], (double)m.states / GIB,
              dtype_names[s.state_type], (double)m.work / GIB, (double)m.libraries / GIB);
-    struct batch_settings b = {
-        .samples = (int32_t)o->samples, .max_new = o->max_new_tokens, .eos = c->eos, .logprobs = o->prompt_logprobs, .stops = stops};
-    struct batch_stats t;
-    bool ok = batch_run(g, p, &b, out, &t, e);
+    struct batch_stats t = {0};
+    bool ok = make_base(j, g, &b, &t, e) && batch_run(g, p, &b, out, &t, e);
     if (ok)
-        summary(g, p, o, &t);
+        summary(g, p, o, &t, b.base);
     engine_close(g);
     return ok;
 }
 
-/* The weights' names, types and values, whatever files they are in. */
-static bool add_weights(struct hash_stream *h, const char *model, struct err *e)
+/* The weights' names, types and values, whatever files they are in, and the shape. */
+static bool model_digest(const char *model, const struct model_config *c, char hex[HASH_XXH3_HEX], struct err *e)
 {
     struct safetensors s;
+    struct model_config shape = *c;
     if (!safetensors_open(&s, model, e))
         return false;
+    struct hash_stream *h = hash_open();
     for (int32_t i = 0; i < s.n; i++) {
         hash_add(h, s.at[i].name, strlen(s.at[i].name) + 1);
         hash_add(h, s.at[i].dtype, strlen(s.at[i].dtype) + 1);
         hash_add(h, s.at[i].data, (size_t)s.at[i].bytes);
+        safetensors_forget(&s, &s.at[i], 0, s.at[i].n); /* a limit on memory holds from the start */
     }
     safetensors_close(&s);
-    return true;
-}
-
-/* What answers depend on beside the prompts and the number of samples. On a GPU they depend on the batch as well, to rounding. */
-static bool model_digest(const struct options *o, const struct model_config *c, const struct tokenizer *tok, char hex[HASH_XXH3_HEX],
-                         struct err *e)
-{
-    struct hash_stream *h = hash_open();
-    json_t *config = config_json(c), *options = conf_to_json(o, table);
-    static const char *const not_these[] = {"model", "input", "output", "samples", "template", "batch", "memory_gib", NULL};
-    for (int i = 0; not_these[i]; i++)
-        json_object_del(options, not_these[i]);
-    json_t *all = json_pack("{s:s, s:o, s:o, s:s, s:i}", "backend", dev_backend(), "config", config, "options", options, "tokenizer",
-                            tok ? tokenizer_digest(tok) : "none", "eos", (int)c->eos);
-    must(all);
-    char *text = json_dumps(all, JSON_SORT_KEYS | JSON_COMPACT);
+    shape.bos = shape.eos = shape.pad = -1; /* the tokenizer's, or a choice of whoever asks */
+    json_t *config = config_json(&shape);
+    char *text = json_dumps(config, JSON_SORT_KEYS | JSON_COMPACT);
     hash_add(h, text, strlen(text) + 1);
-    bool ok = add_weights(h, o->model, e);
     hash_hex(h, hex);
     hash_close(h);
     free(text);
+    json_decref(config);
+    return true;
+}
+
+/* What answers depend on beside the prompts and the number of samples. On a GPU they depend on the batch as well, to rounding, unless
+ * --exact. */
+static void settings_digest(const struct job *j, char hex[HASH_XXH3_HEX])
+{
+    json_t *options = conf_to_json(j->o, table);
+    static const char *const not_these[] = {"model", "input",      "output",     "samples",    "template",
+                                            "batch", "memory_gib", "load_state", "save_state", NULL};
+    for (int i = 0; not_these[i]; i++)
+        json_object_del(options, not_these[i]);
+    json_t *all = json_pack("{s:s, s:s, s:o, s:s, s:i, s:s}", "backend", dev_backend(), "model", j->model, "options", options, "tokenizer",
+                            j->tok ? tokenizer_digest(j->tok) : "none", "eos", (int)j->c.eos, "from", j->loaded.digest);
+    must(all);
+    char *text = json_dumps(all, JSON_SORT_KEYS | JSON_COMPACT);
+    hash_xxh3(text, strlen(text), hex);
+    free(text);
     json_decref(all);
-    return ok;
+}
+
+static bool load_state(struct job *j, struct err *e)
+{
+    const struct options *o = j->o;
+    if (!o->load_state)
+        return true;
+    if (!saved_read(&j->loaded, o->load_state, &j->c, j->type, j->model, e))
+        return false;
+    log_line("%s: every prompt goes on from its %lld tokens", o->load_state, (long long)j->loaded.tokens);
+    return true;
+}
+
+static bool read_input(struct job *j, struct err *e)
+{
+    const struct options *o = j->o;
+    struct text_before before = {j->loaded.ids, j->loaded.tail, j->loaded.chain};
+    if (!prompts_read(&j->p, o->input, &j->stops, (enum chat_template)o->chat, (int32_t)j->c.vocab, o->load_state ? &before : NULL, e))
+        return false;
+    if (o->save_state && j->p.n > 1)
+        return err_set(e, "--save-state keeps the state after one prompt, but %s holds %lld: leave one", o->input, (long long)j->p.n);
+    return true;
 }
 
 static bool generate(const struct options *o, struct err *e)
 {
-    struct model_config c;
-    struct tokenizer *tok = NULL;
-    struct prompts p = {0};
+    struct job j = {.o = o};
     struct answers *out = NULL;
-    char model[HASH_XXH3_HEX];
+    char settings[HASH_XXH3_HEX];
     if (!dev_open(0, e))
         return false;
     log_line("%s", dev_describe());
-    bool ok = open_model(o, &c, &tok, e);
-    struct stops stops = stops_make(tok, o->stop);
-    ok = ok && prompts_read(&p, o->input, &stops, (enum chat_template)o->chat, (int32_t)c.vocab, e) && model_digest(o, &c, tok, model, e) &&
-         answers_open(&out, o->output, &p, (int32_t)o->samples, model, e);
-    int64_t all = p.n * o->samples, there = ok ? answers_count(out) : 0;
+    bool ok = open_model(o, &j.c, &j.tok, e) && choose_types(&j, e);
+    j.stops = stops_make(j.tok, o->stop);
+    ok = ok && model_digest(o->model, &j.c, j.model, e) && load_state(&j, e) && read_input(&j, e);
+    if (ok) {
+        settings_digest(&j, settings);
+        ok = answers_open(&out, o->output, &j.p, (int32_t)o->samples, settings, e);
+    }
+    int64_t all = j.p.n * o->samples, there = ok ? answers_count(out) : 0;
     if (ok && o->samples > 1 && o->temperature == 0)
         log_line("--temperature is 0: the %lld samples of a prompt will be equal", (long long)o->samples);
     if (there)
         log_line("%lld of %lld samples were finished by an earlier run", (long long)there, (long long)all);
-    if (ok && (there == all || answer_all(o, &c, &stops, &p, out, e)))
+    if (ok && ((there == all && !o->save_state) || answer_all(&j, out, e)))
         ok = answers_commit(out, e);
     else {
         ok = false;
         answers_abort(out);
     }
-    prompts_free(&p);
-    if (tok)
-        tokenizer_close(tok);
+    prompts_free(&j.p);
+    saved_free(&j.loaded);
+    if (j.tok)
+        tokenizer_close(j.tok);
     return ok;
 }
 
@@ -235,6 +343,10 @@ int main(int argc, char **argv)
             err_set(&e, "--stop must not be empty");
             cli_usage("generate", &e);
         }
+    if (o.loop_tokens > 0 && o.loop_tokens < 2 * LOOP_REPEATS) {
+        err_set(&e, "--loop-tokens must be 0 or at least %d", 2 * LOOP_REPEATS);
+        cli_usage("generate", &e);
+    }
     bool ok = generate(&o, &e);
     conf_free(&o, table);
     return ok ? EXIT_OK : cli_fail("generate", &e);

@@ -36,15 +36,8 @@ static bool fail(const struct journal *j, const char *what, int why, struct err 
 
 static bool write_all(struct journal *j, const char *p, size_t n, struct err *e)
 {
-    for (size_t done = 0; done < n;) {
-        ssize_t got = pwrite(j->fd, p + done, n - done, j->end + (int64_t)done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) { /* what was written is cut off by the next opening */
-            return fail(j, "write", got < 0 ? errno : EIO, e);
-        }
-        done += (size_t)got;
-    }
+    if (!file_write_at(j->fd, p, n, j->end)) /* what was written is cut off by the next opening */
+        return fail(j, "write", errno, e);
     j->end += (int64_t)n;
     return true;
 }
@@ -196,16 +189,7 @@ static bool copy_line(const struct journal *j, int64_t i, struct file_out *out, 
     const struct place *p = &j->line[i];
     size_t bytes = (size_t)p->bytes + 1;
     char *text = xmalloc(bytes);
-    size_t done = 0;
-    bool ok = true;
-    while (ok && done < bytes) {
-        ssize_t got = pread(j->fd, text + done, bytes - done, p->at + (int64_t)done);
-        if (got > 0)
-            done += (size_t)got;
-        else if (got == 0 || errno != EINTR)
-            ok = fail(j, "read", got < 0 ? errno : EIO, e);
-    }
-    ok = ok && file_out_write(out, text, bytes, e);
+    bool ok = (file_read_at(j->fd, text, bytes, p->at) || fail(j, "read", errno, e)) && file_out_write(out, text, bytes, e);
     free(text);
     return ok;
 }

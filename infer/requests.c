@@ -2,6 +2,7 @@
 #include "infer/requests.h"
 #include "core/hash.h"
 #include "core/json.h"
+#include "core/rng.h"
 #include "infer/journal.h"
 #include "infer/record.h"
 #include <stdlib.h>
@@ -12,10 +13,42 @@ struct reading {
     const struct stops *stops;
     enum chat_template chat;
     int32_t vocab;
+    const struct text_before *before;
     int64_t room;
     struct ids ids;
     json_t *seen; /* id -> its line */
 };
+
+uint64_t chain_next(uint64_t chain, int32_t id)
+{
+    return rng_u64(chain, (uint64_t)id, 0);
+}
+
+/* A prompt's tokens behind those in front of it. A begin token that the tokenizer put there is left out where a text goes on. */
+static void add_prompt(struct reading *r, const json_t *record)
+{
+    const struct text_before none = {0}, *before = r->before ? r->before : &none;
+    bool text = !json_is_array(json_object_get(record, "input_ids"));
+    int64_t skip = r->before && text && r->ids.at[0] == tokenizer_bos(r->stops->tok), own = r->ids.n - skip;
+    struct prompts *p = r->p;
+    if (p->n == r->room) {
+        r->room = r->room ? 2 * r->room : 64;
+        p->at = xrealloc(p->at, (size_t)r->room * sizeof *p->at);
+    }
+    struct prompt *q = &p->at[p->n++];
+    *q = (struct prompt){
+        .id = json_incref(json_object_get(record, "id")), .n = before->n + own, .before = before->n, .chain = before->chain};
+    q->ids = xmalloc((size_t)q->n * sizeof *q->ids);
+    if (before->n)
+        memcpy(q->ids, before->ids, (size_t)before->n * sizeof *q->ids);
+    if (own)
+        memcpy(q->ids + before->n, r->ids.at + skip, (size_t)own * sizeof *q->ids);
+    for (int64_t i = 0; i < q->n; i++)
+        q->chain = chain_next(q->chain, q->ids[i]);
+    q->begins = r->stops->tok && stops_begins_text(r->stops, q->ids, q->n);
+    p->tokens += q->n;
+    p->longest = q->n > p->longest ? q->n : p->longest;
+}
 
 static bool read_prompt(void *ctx, json_t *record, int64_t line, struct err *e)
 {
@@ -35,24 +68,14 @@ static bool read_prompt(void *ctx, json_t *record, int64_t line, struct err *e)
         return err_set(e, "the record holds text, but the model folder has no tokenizer; add its tokenizer.model, or give \"input_ids\"");
     if (!chat_prompt(&r->ids, record, r->stops->tok, r->chat, r->vocab, e))
         return false;
-    struct prompts *p = r->p;
-    if (p->n == r->room) {
-        r->room = r->room ? 2 * r->room : 64;
-        p->at = xrealloc(p->at, (size_t)r->room * sizeof *p->at);
-    }
-    size_t bytes = (size_t)r->ids.n * sizeof(int32_t);
-    struct prompt *q = &p->at[p->n++];
-    *q = (struct prompt){.id = json_incref(json_object_get(record, "id")), .n = r->ids.n, .ids = xmalloc(bytes)};
-    memcpy(q->ids, r->ids.at, bytes);
-    q->begins = r->stops->tok && stops_begins_text(r->stops, q->ids, q->n);
-    p->tokens += q->n;
-    p->longest = q->n > p->longest ? q->n : p->longest;
+    add_prompt(r, record);
     return true;
 }
 
-bool prompts_read(struct prompts *p, const char *path, const struct stops *stops, enum chat_template chat, int32_t vocab, struct err *e)
+bool prompts_read(struct prompts *p, const char *path, const struct stops *stops, enum chat_template chat, int32_t vocab,
+                  const struct text_before *before, struct err *e)
 {
-    struct reading r = {.p = p, .stops = stops, .chat = chat, .vocab = vocab, .seen = json_object()};
+    struct reading r = {.p = p, .stops = stops, .chat = chat, .vocab = vocab, .before = before, .seen = json_object()};
     *p = (struct prompts){0};
     bool ok = json_each_line(path, read_prompt, &r, e);
     if (ok && p->n == 0)
@@ -72,6 +95,7 @@ void prompts_free(struct prompts *p)
         free(p->at[i].logprobs);
     }
     free(p->at);
+    free(p->common);
     *p = (struct prompts){0};
 }
 
@@ -146,32 +170,44 @@ static json_t *text_json(const char *text, size_t n)
     return o;
 }
 
-static json_t *answer_json(const struct prompt *p, int64_t sample, const struct answer *x)
+static const char *const finish_names[] = {[FINISH_STOP] = "stop", [FINISH_LENGTH] = "length", [FINISH_LOOP] = "loop"};
+
+/* The record on one line. The ids, of which there may be millions, are printed here: as JSON values they would take 30 times their size. */
+static char *answer_line(const struct prompt *p, int64_t sample, const struct answer *x)
 {
-    json_t *o = json_pack("{s:O, s:I}", "id", p->id, "sample", (json_int_t)sample), *ids = json_array();
-    must(o && ids);
+    json_t *before = json_pack("{s:O, s:I}", "id", p->id, "sample", (json_int_t)sample);
+    json_t *after = json_pack("{s:s}", "finish_reason", finish_names[x->finish]);
+    must(before && after);
     if (x->text)
-        json_object_set_new(o, "text", text_json(x->text, x->n_text));
-    for (int64_t i = 0; i < x->ids.n; i++)
-        json_array_append_new(ids, json_integer(x->ids.at[i]));
-    json_object_set_new(o, "output_ids", ids);
-    json_object_set_new(o, "finish_reason", json_string(x->finish == FINISH_STOP ? "stop" : "length"));
+        json_object_set_new(before, "text", text_json(x->text, x->n_text));
     if (p->logprobs) {
         json_t *list = json_array();
-        for (int64_t i = 0; i < p->n - 1; i++)
+        for (int64_t i = p->before ? p->before - 1 : 0; i < p->n - 1; i++) /* of the file's tokens that have any in front of them */
             json_array_append_new(list, json_real((double)p->logprobs[i]));
-        json_object_set_new(o, "prompt_logprobs", list);
+        json_object_set_new(after, "prompt_logprobs", list);
     }
-    return o;
+    char *head = json_line(before), *tail = json_line(after);
+    must(head && tail); /* the tokenizer's texts are UTF-8 */
+    json_decref(before);
+    json_decref(after);
+    static const char key[] = ",\"output_ids\":[";
+    enum { DIGITS = 12 }; /* of an id, its sign and a comma */
+    char *line = xmalloc(strlen(head) + strlen(tail) + sizeof key + DIGITS * (size_t)x->ids.n + 2), *to = stpcpy(line, head) - 1;
+    to = stpcpy(to, key);
+    for (int64_t i = 0; i < x->ids.n; i++)
+        to += sprintf(to, i ? ",%d" : "%d", x->ids.at[i]);
+    *to++ = ']';
+    *to++ = ',';
+    strcpy(to, tail + 1);
+    free(head);
+    free(tail);
+    return line;
 }
 
 bool answers_put(struct answers *a, int64_t prompt, int32_t sample, const struct answer *x, struct err *e)
 {
     struct prompt *p = &a->p->at[prompt];
-    json_t *o = answer_json(p, sample, x);
-    char *line = json_line(o);
-    must(line); /* the tokenizer's texts are UTF-8 */
-    json_decref(o);
+    char *line = answer_line(p, sample, x);
     bool ok = journal_add(a->journal, prompt * a->samples + sample, line, strlen(line), e);
     free(line);
     if (--a->left[prompt] == 0) {

@@ -15,18 +15,30 @@ struct prompt {
     json_t *id; /* as in the file */
     int32_t *ids;
     int64_t n;       /* at least 1 */
+    int64_t before;  /* of them, the first ones, that are not of the file: what a saved state has still to read */
+    uint64_t chain;  /* of all tokens of its text, those of a saved state too: chain_next() from 0 on */
     bool begins;     /* the answer begins a text of its own (infer/stops.h) */
     float *logprobs; /* [n-1], NULL: not computed; freed when the last sample is put */
 };
 struct prompts {
     struct prompt *at;
     int64_t n, longest, tokens;
+    float *common; /* log-probabilities of the tokens that all begin with, as in a prompt's; NULL: not computed */
 };
-/* Ids must differ and be strings or integers. Text needs stops->tok; ids must be below vocab. */
-bool prompts_read(struct prompts *p, const char *path, const struct stops *stops, enum chat_template chat, int32_t vocab, struct err *e);
+/* One word for a text's tokens, token by token. */
+uint64_t chain_next(uint64_t chain, int32_t id);
+/* A text that every prompt of the file continues; its prompts get no begin token. */
+struct text_before {
+    const int32_t *ids; /* its last n tokens, at least 1, which stand in front of every prompt's own */
+    int64_t n;
+    uint64_t chain; /* of the tokens in front of those */
+};
+/* Ids must differ and be strings or integers. Text needs stops->tok; ids must be below vocab. before NULL: prompts stand alone. */
+bool prompts_read(struct prompts *p, const char *path, const struct stops *stops, enum chat_template chat, int32_t vocab,
+                  const struct text_before *before, struct err *e);
 void prompts_free(struct prompts *p);
 
-enum finish { FINISH_STOP, FINISH_LENGTH };
+enum finish { FINISH_STOP, FINISH_LENGTH, FINISH_LOOP }; /* an end token or stop string; max_new tokens; infer/loops.h */
 struct answer {
     struct ids ids;
     char *text; /* NULL: none */

@@ -1,6 +1,7 @@
 /* model/state.c - places inside a slot. */
 #include "model/state.h"
 #include "kernels/device.h"
+#include "kernels/linear.h" /* mat_convert */
 
 enum { PIECE_ALIGN = 256 };
 
@@ -36,10 +37,22 @@ void state_zero(struct model_state s, int32_t slot)
     dev_zero(s.base + slot * s.slot_bytes, (size_t)s.slot_bytes);
 }
 
-void state_copy(struct model_state s, int32_t to, int32_t from)
+void state_copy(struct model_state to, int32_t to_slot, struct model_state from, int32_t from_slot, const struct model_config *c)
 {
-    if (to != from)
-        dev_copy(s.base + to * s.slot_bytes, s.base + from * s.slot_bytes, (size_t)s.slot_bytes);
+    must(to.type == from.type);
+    char *at = to.base + to_slot * to.slot_bytes, *source = from.base + from_slot * from.slot_bytes;
+    if (to.ssd_type == from.ssd_type) {
+        if (at != source)
+            dev_copy(at, source, (size_t)to.slot_bytes);
+        return;
+    }
+    int64_t conv = conv_bytes(c, to.type), rows = (int64_t)c->heads * c->headdim;
+    for (int32_t l = 0; l < c->layers; l++) {
+        dev_copy(at, source, (size_t)conv);
+        mat_convert(mat_make(at + conv, to.ssd_type, rows, c->state), mat_make(source + conv, from.ssd_type, rows, c->state));
+        at += layer_bytes(c, to.type, to.ssd_type);
+        source += layer_bytes(c, from.type, from.ssd_type);
+    }
 }
 
 struct block_state state_layer(struct model_state s, const struct model_config *c, int32_t layer)

@@ -20,7 +20,8 @@ void state_layout(struct model_state *s, struct arena *mem, const struct model_c
                   enum dtype ssd_type);
 /* A sequence that has seen nothing. */
 void state_zero(struct model_state s, int32_t slot);
-void state_copy(struct model_state s, int32_t to, int32_t from);
+/* A sequence into a slot of these or other states of the same model: its SSD state is rounded where the types differ. */
+void state_copy(struct model_state to, int32_t to_slot, struct model_state from, int32_t from_slot, const struct model_config *c);
 /* A layer's place in every slot; nothing when base is NULL. */
 struct block_state state_layer(struct model_state s, const struct model_config *c, int32_t layer);
 #endif

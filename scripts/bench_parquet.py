@@ -57,7 +57,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         files = a.files or make_files(folder, a.mb)
         print(f"pyarrow {pa.__version__}, {pa.cpu_count()} threads; best of {a.repeat}; MB/s of decoded content")
-        print("| file | rows | MB on disk / decoded | ours, 1 thread | pyarrow, 1 thread | pyarrow, all threads | ours / pyarrow, CPU time | our peak memory |")
+        print("| file | rows | MB on disk / decoded | ours, 1 thread | pyarrow, 1 thread | pyarrow, all threads | pyarrow's CPU time / ours | our peak memory |")
         print("|---|---|---|---|---|---|---|---|")
         for path in files:
             ours, one, every, pyarrow_cpu = [], [], [], []

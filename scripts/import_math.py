@@ -9,38 +9,14 @@
     scripts/import_math.py gsm8k          test.jsonl                              truth.jsonl
 
 Sources: AIME: the paper's own github.com/Spencerx/PromptCoT (PromptCoT_Mamba/data/aime_test.jsonl, which holds both years: rows of the other
-year are left out), NeMo-Skills, or any file with a problem and an answer; MATH-500: huggingface.co/datasets/HuggingFaceH4/MATH-500;
+year are left out), NeMo-Skills, or any file with a problem (or question) and an answer; MATH-500: huggingface.co/datasets/HuggingFaceH4/MATH-500;
 OlympiadBench: huggingface.co/datasets/Hothan/OlympiadBench or github.com/QwenLM/Qwen2.5-Math (evaluation/data/olympiadbench/test.jsonl);
 AMC: github.com/QwenLM/Qwen2.5-Math (evaluation/data/amc23/test.jsonl); GSM8K: github.com/openai/grade-school-math. A file is JSON Lines or
 a JSON array, and may be gzip or Zstandard."""
-import gzip
-import json
 import re
-import subprocess
 import sys
 
-
-def fail(message):
-    sys.exit("import_math: " + message)
-
-
-def records(path):
-    with open(path, "rb") as f:
-        data = f.read()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    elif data[:4] == b"\x28\xb5\x2f\xfd":
-        data = subprocess.run(["zstd", "-dc", path], stdout=subprocess.PIPE, check=True).stdout
-    text = data.decode()
-    if text.lstrip().startswith("["):
-        yield from enumerate(json.loads(text), 1)
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except ValueError as e:
-                fail("%s:%d: %s" % (path, number, e))
+from truth_files import convert
 
 
 def first(record, *keys):
@@ -68,11 +44,11 @@ def answer_of(record):
 
 
 def aime(year):
-    def convert(record, number):
+    def row(record, number):
         if year == "25" and "2024" in str(record.get("source")) or year == "24" and "2025" in str(record.get("source")):
             return None
         return {"id": record.get("id", "aime%s-%02d" % (year, number)), "problem": problem_of(record), "answer": answer_of(record)}
-    return convert
+    return row
 
 
 def math500(record, number):
@@ -112,22 +88,7 @@ def main():
         sys.stderr.write("import_math: usage: scripts/import_math.py {%s} FILE truth.jsonl\n" % ",".join(SETS))
         sys.exit(2)
     name, source, target = sys.argv[1:]
-    rows = []
-    try:
-        for number, record in records(source):
-            try:
-                row = SETS[name](record, number)
-            except KeyError as e:
-                fail("%s:%d: the record has no %s; is this the file of %s?" % (source, number, e, name))
-            if row:
-                rows.append(json.dumps(row, ensure_ascii=False) + "\n")
-    except OSError as e:
-        fail("%s: %s" % (source, e.strerror))
-    if not rows:
-        fail("%s: holds no problem of %s" % (source, name))
-    with open(target, "w", encoding="utf-8") as f:
-        f.writelines(rows)
-    print("import_math: %d problems" % len(rows), file=sys.stderr)
+    convert(name, [source], target, SETS[name])
 
 
 main()

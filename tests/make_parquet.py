@@ -66,6 +66,8 @@ for name, how in files.items():
     pq.write_table(table, to / f"{name}.parquet", store_schema=False, **how)
 pq.write_table(table.select(["id", "text"]), to / "refused.brotli.parquet", compression="brotli", store_schema=False)
 pq.write_table(pa.table({"text": pa.array([b"good", b"\xff\xfe", b"nul\0here", None, b"fine"], pa.binary())}), to / "not_text.parquet", store_schema=False)
+pq.write_table(table.slice(0, 0), to / "no_rows.parquet", store_schema=False)
+pq.write_table(pa.table({"prompt": ["a", "b"], "completion": pa.nulls(2)}), to / "nulls.parquet", store_schema=False)
 with open(to / "rows.jsonl", "w", encoding="utf-8") as f:
     for r in rows:
         r["code"] = r["code"].decode()

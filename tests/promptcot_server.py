@@ -12,6 +12,7 @@ import threading
 import time
 
 TROUBLES = ["status 500", "status 429", "closed", "hang", "no json", "no choices", "cut off"]
+NONSENSE = ["huge numbers"]
 
 
 def number(*parts):
@@ -44,6 +45,28 @@ def solution(prompt, seed):
     return f"There are {a} times {b} in boxes: {a * b}. With {c} more: {answer}.", f"Altogether \\boxed{{{answer}}}."
 
 
+def inputs(prompt):
+    """As asked for, in the marks; for some problems none."""
+    n = number("inputs", prompt)
+    numbers = [0, 1, n % 1000, n % 1000 + 1, 10**9] if n % 9 else []
+    return "Here they are.\n" + "\n".join(f"<!-- BEGIN INPUT -->\n{x}\n<!-- END INPUT -->" for x in numbers)
+
+
+def program(prompt, seed):
+    """Programs that say how many things so many clubs own, in several spellings; some are wrong, and some of these only for some inputs."""
+    a, b, c = (list(map(int, re.findall(r"\d+", prompt))) + [1, 1, 1])[:3]
+    n = number("program", prompt, seed)
+    right = [f"print(int(input()) * {a * b + c})", f"import sys\nn = int(sys.stdin.read())\nprint(n * {a} * {b} + n * {c})",
+             f"print(sum(int(x) * {a * b + c} for x in input().split()), end='\\n\\n')"]
+    wrong = [f"print(int(input()) * {a * b + c + 1})", f"n = int(input())\nprint(n * {a * b + c} if n < 10**9 else 0)", "print(1 / 0)", "while True: pass"]
+    text = right[n // 8 % 3] if n % 8 else wrong[n // 8 % 4]
+    return "One club after the other.", f"```python\n{text}\n```"
+
+
+def answered(prompt, seed):
+    return program(prompt, seed) if "correct Python program" in prompt else solution(prompt, seed)
+
+
 def completion(prompt, seed):
     """Text and finish reason, for a prompt that breaks off where the answer begins."""
     if prompt.endswith("<!-- BEGIN RATIONALE -->\n"):
@@ -52,7 +75,9 @@ def completion(prompt, seed):
         return problem(prompt, seed) + "\n", "stop"
     if "Final Judgement" in prompt:
         return judgement(prompt, seed), "stop"
-    thought, said = solution(prompt, seed)
+    if "BEGIN INPUT" in prompt:
+        return f"Let me see.\n</think>\n\n{inputs(prompt)}", "stop"
+    thought, said = answered(prompt, seed)
     return f"{thought}\n</think>\n\n{said}", "stop"
 
 
@@ -63,7 +88,9 @@ def message(prompt, seed):
         return {"content": f"<!-- BEGIN PROBLEM -->\n{problem(prompt, seed)}\n<!-- END PROBLEM -->\nI hope it is of use."}
     if "Final Judgement" in prompt:
         return {"content": judgement(prompt, seed)}
-    thought, said = solution(prompt, seed)
+    if "BEGIN INPUT" in prompt:
+        return {"content": inputs(prompt)}
+    thought, said = answered(prompt, seed)
     return {"content": said, "reasoning_content": thought}
 
 
@@ -126,6 +153,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif kind == "no json":
             self.send(200, b"<html>It works!</html>")
+        elif kind == "huge numbers":
+            self.send(200, json.dumps({"data": [{"embedding": [1e200] * 8}]}).encode())
         elif kind == "no choices":
             self.send(200, b'{"object": "list", "choices": []}')
         else:
@@ -149,7 +178,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             first = name not in self.tried
             self.tried.add(name)
         n = int.from_bytes(name[:4], "big")
-        if o.always or (first and n % 1000 < 1000 * o.trouble):
+        if n // 7 % 1000 < 1000 * o.refuse:
+            self.send(400, b"the prompt is too long")
+        elif o.always or (first and n % 1000 < 1000 * o.trouble):
             self.trouble(o.always or TROUBLES[n // 1000 % len(TROUBLES)], body)
         else:
             self.send(200, body)
@@ -167,7 +198,8 @@ p.add_argument("--port", type=int, default=8123, help="0: a free one")
 p.add_argument("--port-file", help="gets the port's number when the server listens")
 p.add_argument("--key", help="the bearer token that requests must have")
 p.add_argument("--trouble", type=float, default=0, help="share of the requests that fail once")
-p.add_argument("--always", choices=TROUBLES, help="every request fails in this way")
+p.add_argument("--always", choices=TROUBLES + NONSENSE, help="every request fails in this way")
+p.add_argument("--refuse", type=float, default=0, help="share of the requests that are refused each time they are made")
 p.add_argument("--hang", type=float, default=30, help="seconds that a hanging request waits")
 p.add_argument("--latency", type=float, default=0, help="seconds before each answer")
 Handler.options = p.parse_args()

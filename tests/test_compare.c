@@ -81,6 +81,30 @@ static void two_evaluations(void)
     ran_free(&r);
 }
 
+/* The same answers by two judges. */
+static void two_judges(void)
+{
+    write_text("math.truth.jsonl", "{\"id\":1,\"problem\":\"\",\"answer\":\"33\"}\n");
+    write_text("math.answers.jsonl", "{\"id\":1,\"sample\":0,\"text\":\"</think>\\\\boxed{3300}\"}\n");
+    struct ran r = run_program(dir, "score --task math500 --truth math.truth.jsonl --answers math.answers.jsonl --output ours.json");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    r = run_program(dir, "score --task math500 --truth math.truth.jsonl --answers math.answers.jsonl --output theirs.json --judge paper");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    r = run_program(dir, "compare ours.json theirs.json --output page.html");
+    check_msg(r.code == 0, "%s", r.err);
+    check_has(r.out, "+100.0");
+    check_has(r.out, "The judges differ: --judge default in ours.json, --judge paper in theirs.json.");
+    ran_free(&r);
+    char *page = read_text("page.html");
+    check_has(page, "The judges differ");
+    free(page);
+    r = run_program(dir, "compare ours.json ours.json");
+    check(!strstr(r.out, "judges"));
+    ran_free(&r);
+}
+
 static void folders(void)
 {
     struct ran r = run_program(
@@ -126,10 +150,13 @@ static void refused(void)
         {"a.json other.json", "is of the task arithmetic, other.json of gsm8k", 1},
         {"a.json bad.json", "bad.json: has no task, verdicts or counts.samples_per_problem", 1},
         {"a.json far.json", "a.json and far.json have no problem in common", 1},
+        {"a.json else.json", "the problem \"p1\" has the answer 7 in a.json and 9 in else.json", 1},
         {"x/metrics.jsonl truth.jsonl", "truth.jsonl: holds no step", 1},
     };
     write_text("bad.json", "{\"task\":\"arithmetic\"}");
     write_text("other.json", "{\"task\":\"gsm8k\",\"counts\":{\"samples_per_problem\":1},\"verdicts\":[{\"id\":\"p1\",\"correct\":true}]}");
+    write_text("else.json", "{\"task\":\"arithmetic\",\"counts\":{\"samples_per_problem\":1},\"verdicts\":[{\"id\":\"p1\",\"correct\":true,"
+                            "\"gold\":\"9\"}]}");
     make_score("far.json", 1000, "1");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ran r = run_program(dir, "compare %s --output never.html", cases[i].args);
@@ -144,6 +171,7 @@ static void refused(void)
 
 static const struct test all[] = {
     {"two evaluations", two_evaluations},
+    {"two judges", two_judges},
     {"folders of evaluations and runs", folders},
     {"what is refused", refused},
 };
@@ -152,7 +180,7 @@ int main(int argc, char **argv)
 {
     struct err e;
     must(mkdtemp(dir));
-    int status = test_main(argc, argv, "test_compare", all, 3);
+    int status = test_main(argc, argv, "test_compare", all, 4);
     file_remove_tree(dir, &e);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "tests/program.h"
 #include "tests/test.h"
 #include <ctype.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 /* ------------------------------------------------------------------- words and sets */
@@ -341,6 +342,9 @@ static void the_program(void)
         int code;
     } wrong[] = {
         {"--input in.jsonl --output o.jsonl --removed r.jsonl", "--input and --against must be given", 2},
+        {"--input in.jsonl --against eval.jsonl --output o.jsonl --removed o.jsonl", "--output and --removed name the same file o.jsonl",
+         2},
+        {"--input in.jsonl --against eval.jsonl --output in.jsonl --removed r.jsonl", "in.jsonl is an input and an output", 2},
         {"--input in.jsonl --against none.jsonl --output o.jsonl --removed r.jsonl", "none.jsonl: there is no such file", 1},
         {"--input in.jsonl --against empty.jsonl --output o.jsonl --removed r.jsonl", "hold no problem", 1},
         {"--input in.jsonl --against noproblem.jsonl --output o.jsonl --removed r.jsonl",
@@ -377,6 +381,52 @@ static void the_program(void)
     check_int(r.code, 1);
     check_has(r.err, "long.jsonl:1:");
     ran_free(&r);
+}
+
+/* Ended by a signal in the middle, it leaves what was there before: neither parts nor half a file. */
+static void interrupted(void)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+    put("old.jsonl", "what was there\n");
+    for (int i = 0; i < 2; i++) {
+        char *programs = program_folder(), *part = path_of("old.jsonl.part"), *out = path_of("old.jsonl"), *list = path_of("list.jsonl"),
+             *list_part = path_of("list.jsonl.part"), *err = path_of(".err"), *inputs = xstrdup("");
+        for (int k = 0; k < 100; k++) { /* the 9 MB of the test before, a hundred times */
+            char *more = xprintf("%s --input long.jsonl", inputs);
+            free(inputs);
+            inputs = more;
+        }
+        char *command = xprintf(
+            "cd '%s' && exec '%s'/decontaminate%s --on-bad-line skip --against eval.jsonl --output old.jsonl --removed list.jsonl 2>.err",
+            dir, programs, inputs);
+        pid_t child = fork();
+        if (child == 0) {
+            execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+            _exit(127);
+        }
+        for (int k = 0; k < 5000 && file_size(part) <= 0; k++)
+            usleep(1000);
+        check(file_size(part) > 0);
+        kill(child, signals[i]);
+        int status;
+        must(waitpid(child, &status, 0) == child);
+        check(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        struct err e;
+        char *said = file_read(err, 1 << 20, NULL, &e), *left = file_read(out, 1 << 20, NULL, &e);
+        check_has(said, "interrupted by signal");
+        check_str(left, "what was there\n");
+        check(!file_exists(part) && !file_exists(list) && !file_exists(list_part));
+        free(said);
+        free(left);
+        free(programs);
+        free(part);
+        free(out);
+        free(list);
+        free(list_part);
+        free(err);
+        free(inputs);
+        free(command);
+    }
 }
 
 /* A mixture may ask for it. */
@@ -532,6 +582,7 @@ static const struct test tests[] = {
     {"planted copies", planted_copies},
     {"what counts", what_counts},
     {"the program", the_program},
+    {"interrupted", interrupted}, /* reads a file of the test before */
     {"in a mixture", in_a_mixture},
     {"constant memory", constant_memory},
     {"real problems", real_problems},

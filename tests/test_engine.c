@@ -162,6 +162,13 @@ static struct engine *engine_new(struct engine_settings s)
     return g;
 }
 
+/* One prompt read alone. */
+static bool read_one(struct engine *g, const int32_t *ids, int64_t n, float *logprobs)
+{
+    struct engine_prompt p = {ids, n, logprobs};
+    return engine_prefill(g, &p, 1) < 0;
+}
+
 static void greedy_is_argmax_of_whole_passes(void)
 {
     enum { NEW = 40, MOST = 140 };
@@ -174,8 +181,8 @@ static void greedy_is_argmax_of_whole_passes(void)
     for (int k = 0; k < 7; k++) {
         int32_t n = lengths[k], ids[MOST];
         random_ids(ids, n, m->c.vocab, 20 + (uint64_t)k);
-        check(engine_prefill(g, ids, n, NULL));
-        int32_t slot = engine_fork(g, 0);
+        check(read_one(g, ids, n, NULL));
+        int32_t slot = engine_fork(g, 0, 0);
         for (int i = 0; i < NEW; i++) {
             check_int(engine_step(g), -1);
             ids[n + i] = engine_seq(g, slot)->token;
@@ -221,7 +228,7 @@ static void long_prompt(void)
     model_loss(&m->acts, m->w, &p, false, none);
     dev_get(want, m->acts.loss, (size_t)n * sizeof *want);
     struct engine *g = engine_new((struct engine_settings){.slots = 1, .max_prompt = N, .logprobs = true});
-    check(engine_prefill(g, ids, N, got));
+    check(read_one(g, ids, N, got));
     double worst = 0, spread = 0;
     for (int i = 0; i < n; i++) {
         worst = fmax(worst, fabs((double)got[i] + want[i]));
@@ -274,9 +281,9 @@ static void draws(void)
     float *logits = xmalloc(sizeof(float) * (N + NEW) * (size_t)m->c.vocab);
     int32_t ids[N + NEW], told = 0;
     random_ids(ids, N, m->c.vocab, 12);
-    check(engine_prefill(g, ids, N, NULL));
-    engine_fork(g, 99);
-    int32_t slot = engine_fork(g, 1ull << 40);
+    check(read_one(g, ids, N, NULL));
+    engine_fork(g, 0, 99);
+    int32_t slot = engine_fork(g, 0, 1ull << 40);
     for (int i = 0; i < NEW; i++) {
         check_int(engine_step(g), -1);
         ids[N + i] = engine_seq(g, slot)->token;
@@ -317,9 +324,9 @@ static void slots_come_and_go(void)
         random_ids(p->prompt, p->n, m->c.vocab, 100 + (uint64_t)i / 3); /* three of each prompt */
         p->stream = (uint64_t)i * 1000003;
         p->tokens = (int32_t)rng_below(2, (uint64_t)i, 0, DRAWN) + 1;
-        check(engine_prefill(alone, p->prompt, p->n, NULL));
-        check_int(engine_fork(alone, p->stream), 0);
-        check_int(engine_fork(alone, p->stream), -1);
+        check(read_one(alone, p->prompt, p->n, NULL));
+        check_int(engine_fork(alone, 0, p->stream), 0);
+        check_int(engine_fork(alone, 0, p->stream), -1);
         for (int k = 0; k < p->tokens; k++) {
             check_int(engine_step(alone), -1);
             p->want[k] = engine_seq(alone, 0)->token;
@@ -343,8 +350,8 @@ static void slots_come_and_go(void)
         for (uint64_t step = 0; next < 3 * PROMPTS || live > 0; step++) {
             while (next < 3 * PROMPTS && live < batches[b] && (live == 0 || rng_below(4, step, (uint64_t)next, 3) > 0)) {
                 if (next % 3 == 0)
-                    check(engine_prefill(g, plan[next].prompt, plan[next].n, NULL));
-                slot[next] = engine_fork(g, plan[next].stream);
+                    check(read_one(g, plan[next].prompt, plan[next].n, NULL));
+                slot[next] = engine_fork(g, 0, plan[next].stream);
                 check(slot[next] >= 0);
                 next++;
                 live++;
@@ -427,17 +434,17 @@ static void not_finite(void)
         save_model(dir, &c, m->w);
         struct engine *g = engine_new((struct engine_settings){.slots = 4, .max_prompt = 4, .logprobs = true});
         float logprobs[3];
-        check(engine_prefill(g, fine, 2, logprobs));
-        int32_t a = engine_fork(g, 1);
+        check(read_one(g, fine, 2, logprobs));
+        int32_t a = engine_fork(g, 0, 1);
         check_int(engine_step(g), -1);
-        check(!engine_prefill(g, ids, 4, logprobs));
-        int32_t b = engine_fork(g, 2);
+        check(!read_one(g, ids, 4, logprobs));
+        int32_t b = engine_fork(g, 0, 2);
         check(a != b);
         check_int(engine_step(g), b);
         engine_release(g, b);
         check_int(engine_step(g), -1); /* the slot is free: what is in it troubles nobody, */
-        check(engine_prefill(g, fine, 2, logprobs));
-        check_int(engine_fork(g, 3), b); /* nor who comes after */
+        check(read_one(g, fine, 2, logprobs));
+        check_int(engine_fork(g, 0, 3), b); /* nor who comes after */
         check_int(engine_step(g), -1);
         engine_close(g);
     }

@@ -118,6 +118,7 @@ static void killed_at_random(void)
         want[i] = content(files[i]);
     check_has(want[1], "\"sample\":3");
     check_has(want[2], "\"these_problems\"");
+    check_has(want[5], "<a href=\"arithmetic/report.html\">arithmetic</a>");
     clear();
     for (uint64_t turn = 0; (kills < most || whole == 0) && turn < 30 * (uint64_t)most; turn++) {
         went_on += file_exists(journal);

@@ -98,7 +98,8 @@ static void batches_and_order(void)
     ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b5.jsonl --batch 5"));
     ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b8.jsonl --batch=8"));
     ran_well(run_program(dir, SAMPLED " --input many.jsonl --output b0.jsonl"));
-    ran_well(run_program(dir, SAMPLED " --input back.jsonl --output back_a.jsonl --batch 4"));
+    ran_well(run_program(dir, SAMPLED " --input many.jsonl --output exact.jsonl --exact"));
+    ran_well(run_program(dir, SAMPLED " --input back.jsonl --output back_a.jsonl --batch 4 --exact"));
     ran_well(run_program(dir, SAMPLED " --input many.jsonl --output seed.jsonl --seed 1"));
     char *one = read_text("b1.jsonl"), *five = read_text("b5.jsonl"), *eight = read_text("b8.jsonl"), *any = read_text("b0.jsonl");
     check(!strcmp(one, five) && !strcmp(one, eight) && !strcmp(one, any));
@@ -106,7 +107,7 @@ static void batches_and_order(void)
     free(five);
     free(eight);
     free(any);
-    json_t *a = read_records("b1.jsonl"), *b = read_records("back_a.jsonl"), *c = read_records("seed.jsonl");
+    json_t *a = read_records("exact.jsonl"), *b = read_records("back_a.jsonl"), *c = read_records("seed.jsonl");
     check_int(json_array_size(a), 33);
     check_int(json_array_size(b), 33);
     int same_sample = 0, same_seed = 0;
@@ -209,6 +210,76 @@ static void stops(void)
         json_decref(got);
     }
     json_decref(whole);
+}
+
+/* An answer that repeats itself ends where the option says, and not without it. */
+static void loops(void)
+{
+    make_model("bytes", small_config(1, false), true, 2);
+    put("l.jsonl", "{\"id\":1,\"prompt\":\"round and round\"}\n{\"id\":2,\"prompt\":\"and on\"}\n");
+    /* The most probable tokens, tokens that occurred made likelier still: soon one and the same. */
+#define ROUND "generate --model bytes --input l.jsonl --max-new-tokens 400 --repetition-penalty 0.02"
+    ran_well(run_program(dir, ROUND " --output all.jsonl"));
+    ran_well(run_program(dir, ROUND " --output loop.jsonl --loop-tokens 40"));
+    json_t *all = read_records("all.jsonl"), *cut = read_records("loop.jsonl");
+    check_int(json_array_size(cut), 2);
+    for (size_t i = 0; i < json_array_size(cut); i++) {
+        json_t *x = json_array_get(cut, i), *ids = json_object_get(x, "output_ids"),
+               *whole = json_object_get(json_array_get(all, i), "output_ids");
+        size_t n = json_array_size(ids), period = 0;
+        check_str(json_string_value(json_object_get(json_array_get(all, i), "finish_reason")), "length");
+        check_str(json_string_value(json_object_get(x, "finish_reason")), "loop");
+        check(n >= 40 && n < json_array_size(whole));
+        for (size_t p = 1; p <= 10 && !period; p++) { /* infer/loops.h */
+            period = p;
+            for (size_t k = n - 40 + p; k < n; k++)
+                if (!json_equal(json_array_get(ids, k), json_array_get(ids, k - p)))
+                    period = 0;
+        }
+        check(period > 0);
+        for (size_t k = 0; k < n; k++)
+            check(json_equal(json_array_get(ids, k), json_array_get(whole, k)));
+        check_int(strlen(json_string_value(json_object_get(x, "text"))) > 0, 1);
+    }
+    json_decref(all);
+    json_decref(cut);
+}
+
+/* What all prompts begin with is read once; the last line says how much was read. */
+static void common_beginning(void)
+{
+    make_model("bare", small_config(2, false), false, 1);
+    char text[4000], *at = text;
+    for (int i = 0; i < 5; i++) {
+        at += sprintf(at, "{\"id\":%d,\"input_ids\":[1", i);
+        for (int k = 0; k < 100; k++)
+            at += sprintf(at, ",%d", 10 + k);
+        at += sprintf(at, ",%d,7]}\n", 20 + i);
+    }
+    put("c.jsonl", text);
+    struct ran r = run_program(dir, "generate --model bare --input c.jsonl --output c.out --max-new-tokens 3");
+    check_int(r.code, 0);
+    /* 6 chunks of 16, then 6 more tokens of each in one pass, the last token apart. */
+    check_has(r.err, "5 prompts, 5 samples; read 126 tokens");
+    check_has(r.err, "in 1 passes, 96 of them once for all prompts; first token after ");
+    ran_free(&r);
+    /* The same with log-probabilities; a prompt of another kind in front, and every one is read whole. */
+    char *other = xprintf("{\"id\":\"x\",\"input_ids\":[9,8]}\n%s", text);
+    put("d.jsonl", other);
+    free(other);
+    r = run_program(dir, "generate --model bare --input c.jsonl --output c.out --max-new-tokens 3 --prompt-logprobs --exact");
+    check_has(r.err, "5 prompts, 5 samples; read 126 tokens");
+    ran_free(&r);
+    r = run_program(dir, "generate --model bare --input d.jsonl --output d.out --max-new-tokens 3 --prompt-logprobs --exact");
+    check_has(r.err, "6 prompts, 6 samples; read 511 tokens");
+    ran_free(&r);
+    json_t *a = read_records("c.out"), *b = read_records("d.out");
+    for (size_t i = 0; i < 5; i++) {
+        check(json_equal(json_array_get(a, i), json_array_get(b, i + 1)));
+        check_int(json_array_size(json_object_get(json_array_get(a, i), "prompt_logprobs")), 102);
+    }
+    json_decref(a);
+    json_decref(b);
 }
 
 static void end_tokens(void)
@@ -373,6 +444,7 @@ static void bad_input(void)
         {"--stop ''", "--stop must not be empty"},
         {"--sample 3", "--samples"},
         {"--memory-gib 0", "memory-gib"},
+        {"--loop-tokens 7", "--loop-tokens must be 0 or at least 8"},
         {"word", "word"},
     };
     for (size_t k = 0; k < sizeof wrong / sizeof wrong[0]; k++) {
@@ -539,6 +611,8 @@ static const struct test tests[] = {
     {"no new tokens, prompts' log-probabilities", no_new_tokens},
     {"compressed input and output", compressed},
     {"stop strings", stops},
+    {"loops", loops},
+    {"a common beginning", common_beginning},
     {"end tokens", end_tokens},
     {"templates", templates},
     {"memory", memory},

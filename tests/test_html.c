@@ -153,6 +153,21 @@ static void long_lines_are_thinned(void)
     free(y);
 }
 
+/* Where all values are 0, the axis has ticks to read it by. */
+static void nothing_but_zero(void)
+{
+    double x[] = {1, 2}, y[] = {0, 0};
+    struct html_line line = {"l", x, y, 2, 0};
+    struct html h;
+    html_begin(&h, "t");
+    html_chart(&h, &(struct html_chart){.title = "c", .x_label = "x", .zero = true, .line = &line, .n_line = 1});
+    char *page = finish(&h);
+    check_int(count(page, ">0</text>"), 1);
+    check_int(count(page, ">0.2</text>"), 1);
+    check_int(count(page, "1e-"), 0);
+    free(page);
+}
+
 static void bars_are_as_long_as_their_values(void)
 {
     struct html h;
@@ -213,6 +228,7 @@ static const struct test all[] = {
     {"a line keeps its proportions", a_line_keeps_its_proportions},
     {"awkward values draw too", awkward_values_draw_too},
     {"long lines are thinned", long_lines_are_thinned},
+    {"nothing but zero", nothing_but_zero},
     {"bars are as long as their values", bars_are_as_long_as_their_values},
     {"histograms and grids", histograms_and_grids},
 };

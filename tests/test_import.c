@@ -196,6 +196,7 @@ static void wrong_files(void)
                   "none.v1.plain.parquet: column \"problem\" is missing, which openmathreasoning needs; it has id: int64, text: string, ");
     check_refused("tests/data/refused.brotli.parquet", NULL, SET_OPENTHOUGHTS2, "column \"conversations\" is missing");
     check_refused(SETS "math", "*cot*", SET_RECORDS, "its columns are those of no set that is known: text | prompt, completion");
+    check_refused("tests/data/nulls.parquet", NULL, SET_AUTO, "column \"completion\" must be string for records, and is null");
     check_refused(SETS "nothing", NULL, SET_AUTO, "sets/nothing: there is no such file");
     check_refused("tests/data/sets/math", "*.jsonl", SET_AUTO, "file in this folder fits the pattern *.jsonl");
     char *folder = path_of("broken"),

@@ -220,6 +220,46 @@ static void convert(void)
             }
 }
 
-static const struct test all[] = {{"fwd", fwd}, {"step", step},       {"norm_step", norm_step}, {"step_alone", step_alone},
-                                  {"bwd", bwd}, {"repeats", repeats}, {"convert", convert}};
+/* linear_exact(): any rows of any pass are the same bits, added to or not; and they are the right ones. */
+static void exact_rows(void)
+{
+    ref_device();
+    enum { ROWS = 400 };
+    static const int64_t sizes[][2] = {{48, 424}, {133, 71}, {256, 40}, {1024, 776}}; /* in, out */
+    static const int64_t counts[] = {1, 2, 3, 7, 16, 31, 63, 64, 65, 127, 128, 129, 255, 257, 399};
+    linear_exact(true);
+    for (int s = 0; s < 4; s++)
+        for (int step = 0; step < 2; step++) {
+            int64_t in = sizes[s][0], out = sizes[s][1];
+            struct dmat x = dmat_normal(F32, ROWS, in, 0, 0, 1, 1), w = dmat_normal(F32, out, in, 0, 0, 2, 0.3);
+            struct dmat add = dmat_normal(F32, ROWS, out, 0, 0, 3, 1), whole = dmat_make(F32, ROWS, out, 0, 0);
+            void (*product)(mat, mat, mat, mat) = step ? linear_step : linear_fwd;
+            product(whole.m, x.m, w.m, add.m);
+            double *want = xmalloc((size_t)(ROWS * out) * sizeof *want), *all = dmat_got(&whole);
+            ref_linear(want, x.v, w.v, add.v, ROWS, in, out);
+            check(dmat_error(&whole, want) < 1e-6);
+            for (int c = 0; c < 15; c++)
+                for (int64_t from = 0; from + counts[c] <= ROWS; from += 1 + 2 * counts[c] / 3) {
+                    struct dmat y = dmat_make(F32, counts[c], out, 0, 0);
+                    product(y.m, mat_rows(x.m, from, counts[c]), w.m, mat_rows(add.m, from, counts[c]));
+                    double *some = dmat_got(&y);
+                    check_msg(memcmp(some, all + from * out, (size_t)(counts[c] * out) * sizeof *some) == 0,
+                              "%s, %d x %d: rows %d .. of %d alone differ from those of the whole", step ? "step" : "fwd", (int)in,
+                              (int)out, (int)from, (int)counts[c]);
+                    free(some);
+                    dmat_free(&y);
+                }
+            free(want);
+            free(all);
+            dmat_free(&whole);
+            dmat_free(&add);
+            dmat_free(&w);
+            dmat_free(&x);
+        }
+    linear_exact(false);
+}
+
+static const struct test all[] = {
+    {"fwd", fwd}, {"step", step},       {"norm_step", norm_step}, {"step_alone", step_alone}, {"exact_rows", exact_rows},
+    {"bwd", bwd}, {"repeats", repeats}, {"convert", convert}};
 TEST_MAIN("linear", all)

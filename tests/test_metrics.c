@@ -64,29 +64,42 @@ static void majority(void)
         }
 }
 
-/* The bootstrap against all n^n ways to draw the n samples again. */
+/* The variance over all n^n ways to draw n of these samples again; *again: its mean over samples drawn so. */
+static double drawn_again(const char *const *key, const unsigned char *right, int n, double *again)
+{
+    double sum = 0, squares = 0, within = 0, all = pow(n, n);
+    for (int code = 0; code < (int)all; code++) {
+        const char *k[4];
+        unsigned char r[4];
+        for (int i = 0, left = code; i < n; i++, left /= n) {
+            k[i] = key[left % n];
+            r[i] = right[left % n];
+        }
+        double x = metric_majority(k, r, n);
+        sum += x / all;
+        squares += x * x / all;
+        within += again ? drawn_again(k, r, n, NULL) / all : 0;
+    }
+    if (again)
+        *again = within;
+    return squares - sum * sum;
+}
+
+/* The bootstrap, and what the second gives back, against all ways to draw. */
 static void majority_variance(void)
 {
-    static const char *const key[] = {"a", "b", "a", NULL, "b"};
-    static const unsigned char right[] = {1, 0, 1, 0, 0};
-    for (int n = 1; n <= 5; n++) {
-        double sum = 0, squares = 0, all = pow(n, n);
-        for (int code = 0; code < (int)all; code++) {
-            const char *k[5];
-            unsigned char r[5];
-            for (int i = 0, left = code; i < n; i++, left /= n) {
-                k[i] = key[left % n];
-                r[i] = right[left % n];
-            }
-            double x = metric_majority(k, r, n);
-            sum += x / all;
-            squares += x * x / all;
-        }
-        double want = squares - sum * sum, got = 0;
-        for (int i = 0; i < 100; i++)
-            got += metric_majority_variance(key, right, n, 7, (uint64_t)i) / 100;
-        check_msg(fabs(got - want) < 0.004, "%d samples: %g, want %g", n, got, want);
+    static const char *const key[] = {"a", "b", "a", NULL};
+    static const unsigned char right[] = {1, 0, 1, 0};
+    for (int n = 1; n <= 4; n++) {
+        double again, once = drawn_again(key, right, n, &again), got = 0;
+        for (int i = 0; i < 400; i++)
+            got += metric_majority_variance(key, right, n, 7, (uint64_t)i) / 400;
+        check_msg(fabs(got - (2 * once - again)) < 0.003, "%d samples: %g, want %g", n, got, 2 * once - again);
     }
+    /* Half a vote's variance is added, where there is none: Wilson's interval of 4/10 with 10 / (0.25 / (2.4 + 0.25)) trials. */
+    struct interval x = metric_sampling_votes(0.4, 10, -0.1), want = metric_wilson(0.4, 10 * 2.65 / 0.25);
+    near(x.low, want.low);
+    near(x.high, want.high);
 }
 
 /* Unbiased: its mean over all outcomes is the variance over all outcomes. Seen through metric_sampling_pass() of one problem. */
@@ -203,6 +216,72 @@ static void paired_tests(void)
     check_has(e.msg, "common multiple");
 }
 
+/* P(Beta(a, b) < x) for whole a and b: at least a of a + b - 1 uniform numbers lie below x. */
+static double beta_below(int a, int b, double x)
+{
+    double sum = 0;
+    int n = a + b - 1;
+    for (int j = a; j <= n; j++)
+        sum += exp(lgamma(n + 1) - lgamma(j + 1) - lgamma(n - j + 1) + j * log(x) + (n - j) * log1p(-x));
+    return sum;
+}
+
+static void weighted_means(void)
+{
+    /* Of 0 and 1, the mean has a beta distribution, whatever the scale; repeated values are one. */
+    static const int ab[][2] = {{1, 1}, {1, 5}, {4, 2}, {30, 1}, {17, 16}, {700, 619}, {3, 1316}};
+    for (size_t i = 0; i < sizeof ab / sizeof ab[0]; i++)
+        for (double x = 0.001; x < 1; x += 0.037) {
+            int a = ab[i][0], b = ab[i][1];
+            double want = beta_below(a, b, x), got = metric_weighted_below((double[]){0, 1}, (double[]){b, a}, 2, x),
+                   far = metric_weighted_below((double[]){-3, 97, -3}, (double[]){b - 0.25, a, 0.25}, 3, 100 * x - 3);
+            check_msg(fabs(got - want) < 5e-6 && fabs(far - want) < 5e-6, "%d, %d, %g: %.9g and %.9g, want %.9g", a, b, x, got, far, want);
+        }
+    /* Of 0, 1/2 and 1 with uniform weights it has a triangle for its density. */
+    for (double x = 0.05; x < 0.5; x += 0.05) {
+        double got = metric_weighted_below((double[]){0, 0.5, 1}, (double[]){1, 1, 1}, 3, x);
+        check_msg(fabs(got - 2 * x * x) < 1e-6, "%g: %g", x, got);
+    }
+    check(metric_weighted_below((double[]){2, 2}, (double[]){1, 3}, 2, 1) < 1e-6);
+    check(metric_weighted_below((double[]){2, 2}, (double[]){1, 3}, 2, 3) > 1 - 1e-6);
+}
+
+/* 30 problems with one sample, of which b only one run solves and c only the other: by Jeffreys' prior, 0 is left out when
+ * P(Beta(b + 1/2, c + 1/2) < 1/2) < 2.5%. */
+static void paired_intervals(void)
+{
+    static const struct {
+        int b, c;
+        bool decides;
+    } cases[] = {{0, 0, 0}, {3, 0, 0}, {4, 0, 1}, {5, 0, 1}, {6, 1, 0}, {7, 1, 1}, {8, 2, 0}, {9, 2, 1}, {9, 3, 0}, {10, 3, 1}};
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        int64_t a[30] = {0}, b[30] = {0};
+        for (int i = 0; i < 30; i++) {
+            a[i] = i < cases[k].b || i >= 20;
+            b[i] = (i >= 10 && i < 10 + cases[k].c) || i >= 20;
+        }
+        struct paired p, swapped;
+        struct err e;
+        check(metric_paired(&p, a, 1, b, 1, 30, &e) && metric_paired(&swapped, b, 1, a, 1, 30, &e));
+        check_msg((p.like.low > 0) == cases[k].decides, "%d, %d: from %g", cases[k].b, cases[k].c, p.like.low);
+        check(p.like.high > 0.01 && p.like.high < 1 && p.like.low > -1);
+        check_msg(fabs(p.like.low + swapped.like.high) < 1e-8 && fabs(p.like.high + swapped.like.low) < 1e-8, "%g to %g, swapped %g to %g",
+                  p.like.low, p.like.high, swapped.like.low, swapped.like.high);
+    }
+    /* The ends are where the weights say: four problems, all better by a half; the imagined ones stand at 1/2 and -1/2, and lean. */
+    struct paired p;
+    struct err e;
+    int64_t a[4] = {2, 2, 2, 2}, b[4] = {1, 1, 1, 1};
+    check(metric_paired(&p, a, 2, b, 2, 4, &e));
+    double lean = 0.5 * 2.0 / (2 + 10 * 0.5), weight[] = {4 + 0.5 * (1 + lean), 0.5 * (1 - lean)};
+    check_msg(fabs(metric_weighted_below((double[]){0.5, -0.5}, weight, 2, p.like.low) - 0.025) < 1e-6, "%g", p.like.low);
+    check(p.like.high > 0.4999 && p.like.high <= 0.5);
+    /* One problem tells nothing about others. */
+    check(metric_paired(&p, a, 2, b, 2, 1, &e));
+    near(p.like.low, -1);
+    near(p.like.high, 1);
+}
+
 static const struct test all[] = {
     {"pass@k is every subset's mean", pass_at_k},
     {"majority votes, by hand and all small ones", majority},
@@ -210,5 +289,7 @@ static const struct test all[] = {
     {"the variance of pass@k is unbiased", sampling_variance},
     {"Wilson's interval", wilson},
     {"paired tests are exact", paired_tests},
+    {"weighted means", weighted_means},
+    {"intervals of differences", paired_intervals},
 };
 TEST_MAIN("test_metrics", all)

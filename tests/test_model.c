@@ -370,8 +370,8 @@ static void test_slots(void)
     int32_t slot = 1;
     struct pass p = rig_pass(&r, in.ids, NULL, NULL, len, 1, &slot);
     model_forward(&r.acts, r.w, &p, r.state);
-    state_copy(r.state, 3, 1);
-    state_copy(r.state, 0, 1);
+    state_copy(r.state, 3, r.state, 1, &sh.config);
+    state_copy(r.state, 0, r.state, 1, &sh.config);
     state_zero(r.state, 0);
     int32_t next[] = {5, 5, 5}, slots[] = {3, 0, 1};
     for (int turn = 0; turn < 3; turn++) {

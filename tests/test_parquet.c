@@ -91,6 +91,12 @@ static void every_codec_and_encoding(void)
     check(!parquet_is("tests/data/rows.jsonl") && !parquet_is("tests/data/none"));
 }
 
+/* What a filter leaves of a shard, at times. */
+static void no_rows(void)
+{
+    check_rows("tests/data/no_rows.parquet", "tests/data/rows.jsonl", 0);
+}
+
 static void names_and_types(void)
 {
     static const char *const want[][2] = {{"id", "int64"},
@@ -340,6 +346,7 @@ static void of_the_published_sets(void)
 
 static const struct test tests[] = {
     {"every codec and encoding", every_codec_and_encoding},
+    {"no rows", no_rows},
     {"names and types", names_and_types},
     {"only what is wanted is read", wanted_columns},
     {"files cut short", cut_short},

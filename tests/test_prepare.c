@@ -317,7 +317,7 @@ static void bad_files(void)
 {
     static const char args[] = "--tokenizer byte --input a.jsonl --output x.tok";
     write_text("a.jsonl", "");
-    check_fails(1, "no documents in a.jsonl (the file is empty)", args);
+    check_fails(1, "no documents in a.jsonl, which has no records", args);
     write_text("a.jsonl", "\n  \n\n");
     check_fails(1, "no documents in a.jsonl", args);
     check_fails(1, "missing.jsonl: there is no such file", "--tokenizer byte --input missing.jsonl --output x.tok");

@@ -4,6 +4,7 @@
 #include "core/rng.h"
 #include "data/tokfile.h"
 #include "data/tokenizer.h"
+#include "infer/code/sandbox.h"
 #include "infer/engine.h"
 #include "infer/promptcot/promptcot.h"
 #include "infer/promptcot/text.h"
@@ -129,6 +130,25 @@ static void drawing(void)
     check_msg(fabs((double)mixed[1] / DRAWS - 0.9675) < 0.012, "%lld of %d wide draws mix the camps", (long long)mixed[1], DRAWS);
     for (int i = 0; i < N; i++)
         check_msg(fabs((double)first[i] - DRAWS / N) < 5 * sqrt(DRAWS / N), "concept %d is first %lld times", i, (long long)first[i]);
+    for (uint64_t d = 0; d < 200; d++) { /* so close that only the nearest is drawn, also where all that are left are in the other camp */
+        enum { MANY = 12 };
+        int64_t many[MANY];
+        likeness_draw(&l, 7, d, 0.001, MANY, many);
+        for (int i = 1; i < MANY; i++) {
+            double most = -2, got = -2;
+            for (int c = 0; c < N; c++) {
+                double sum = 0;
+                bool taken = false;
+                for (int k = 0; k < i; k++) {
+                    sum += (double)l.cosine[many[k] * N + c] / i;
+                    taken = taken || many[k] == c;
+                }
+                most = !taken && sum > most ? sum : most;
+                got = many[i] == c ? sum : got;
+            }
+            check_msg(got > most - 0.05, "draw %llu, concept %d: %g, the nearest is at %g", (unsigned long long)d, i, got, most);
+        }
+    }
     likeness_draw(&l, 7, 3, 0.1, 5, a);
     likeness_draw(&l, 7, 3, 0.1, 5, b);
     check(memcmp(a, b, sizeof a) == 0);
@@ -199,10 +219,81 @@ static void replies(void)
         free(text);
         cut -= cut > 40 ? 6 : 0;
     }
+    char *wrong =
+        xprintf("%.*s{\"key\": 5}\n%s", (int)strcspn(whole, "\n") + 1, whole, whole); /* no trace of a kill: nothing is thrown away */
+    put("r.jsonl", wrong);
+    check(!replies_open(&r, path, &e));
+    check_has(e.msg, "r.jsonl:2 is no reply that this program wrote");
+    char *after = read_all("r.jsonl");
+    check_str(after, wrong);
+    free(after);
+    free(wrong);
     free(whole);
     free(path);
     json_decref(one);
     json_decref(two);
+}
+
+/* ------------------------------------------------------------------- repeats */
+
+static void repeats(void)
+{
+    static const struct {
+        const char *problem, *why, *of; /* why NULL: it stays */
+    } cases[] = {
+        {"A club keeps 12 boxes of 30 shells each and 7 loose ones on a long shelf in the hall. How many shells does the whole club own?",
+         NULL, NULL},
+        {"A train leaves the town at noon.", NULL, NULL},
+        {"**A club keeps** $12$ boxes of 30 shells each, and 7 loose ones, on a long shelf in the hall! How many shells does the whole club own?",
+         "duplicate", "p0"},
+        {"A club keeps 12 boxes of 30 shells each and 7 loose ones on a long shelf in the hall. How many shells does the entire club own?",
+         "near_duplicate", "p0"},
+        {"A club keeps 11 boxes of 40 shells each and 9 loose ones on a long shelf in the hall. How many shells does the whole club own?",
+         NULL, NULL},
+        {"A train leaves the town at two.", NULL, NULL}, /* too short to be nearly another */
+        {"A train leaves the town at noon!", "duplicate", "p1"},
+        {"What is the least prime that is a sum of two squares and larger than one hundred, and why is there none below it?",
+         "contaminated", NULL},
+        {"So, a club keeps 11 boxes of 40 shells each and 9 loose ones on a long shelf in the hall. How many shells does the whole club own?",
+         "near_duplicate", "p4"},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    put("eval.jsonl",
+        "{\"id\":\"e\",\"problem\":\"What is the least prime that is a sum of two squares and larger than one hundred, and why is "
+        "there none below it?\"}\n");
+    char *against = path_of("eval.jsonl");
+    struct promptcot p = {.work = dir, .similarity = 0.7, .decontaminate = {.against = {&against, 1}, .ngram = 13, .similarity = 0.6}};
+    struct err e;
+    for (int clean = 0; clean < 2; clean++) {
+        struct step s = {.p = &p, .name = "problem", .out = json_array(), .dropped = json_object()};
+        for (int i = 0; i < CASES; i++) {
+            char *id = xprintf("p%d", i);
+            json_array_append_new(s.out, json_pack("{s:s, s:s}", "id", id, "problem", cases[i].problem));
+            free(id);
+        }
+        check_msg(step_take_out(&s, &e), "%s", e.msg);
+        json_t *removed = load_lines("problem.removed.jsonl");
+        size_t kept = 0, gone = 0;
+        for (int i = 0; i < CASES; i++) {
+            const char *why = cases[i].why;
+            if (clean && why && strcmp(why, "contaminated") == 0)
+                why = NULL;
+            const json_t *one = why ? json_array_get(removed, gone++) : json_array_get(s.out, kept++);
+            check_str(text_of(one, why ? "text" : "problem"), cases[i].problem);
+            check_str(text_of(one, "why"), why ? why : "");
+            if (why && cases[i].of)
+                check_str(text_of(one, "of"), cases[i].of);
+        }
+        check_int(json_array_size(s.out), kept);
+        check_int(json_array_size(removed), gone);
+        check_int(json_integer_value(json_object_get(s.dropped, "near_duplicate")), 2);
+        check_int(json_integer_value(json_object_get(s.dropped, "duplicate")), 2);
+        json_decref(removed);
+        json_decref(s.out);
+        json_decref(s.dropped);
+        p.decontaminate.against.n = 0;
+    }
+    free(against);
 }
 
 /* ------------------------------------------------------------------- embeddings */
@@ -410,6 +501,14 @@ static void pipeline(void)
         free(right);
         free(boxed);
     }
+    const json_t *models = json_object_get(json_object_get(json_array_get(records, 0), "provenance"), "models");
+    check_str(text_of(json_object_get(models, "reward"), "name"), "small");
+    check_str(text_of(json_object_get(models, "reward"), "folder"), "model");
+    check_int(strlen(text_of(json_object_get(models, "reward"), "xxh3")), HASH_XXH3_HEX - 1);
+    check_str(text_of(json_object_get(models, "answer"), "endpoint"), "t");
+    char *used = read_all("work/settings.json");
+    check(used && strstr(used, "\"closeness\": 0.2") && strstr(used, "\"model\": \"small\"")); /* what is not given, too */
+    free(used);
     json_decref(seen);
     json_decref(rationales);
     json_decref(rewarded);
@@ -454,6 +553,106 @@ static void troubles(void)
     ran_free(&r);
     same_outputs("trouble", "reference");
     end(&s);
+}
+
+/* Programs that print the same for the teacher's inputs agree; what they printed are the record's tests. */
+static void programs(void)
+{
+    struct server s;
+    struct err e;
+    struct sandbox *sandbox = sandbox_open(false, &e);
+    if (!sandbox) {
+        test_skip("no sandbox here");
+        return;
+    }
+    sandbox_close(sandbox);
+    char text[2048] = "";
+    for (int i = 0; i < 12; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "{\"concept\":\"Loop %c\",\"domain\":\"code\",\"level\":1}\n", 'A' + i);
+    put("code.jsonl", text);
+    if (!serve(&s, ""))
+        return;
+    settings("c.json", "code", s.port, "");
+    const char *options =
+        "--domain code --concepts code.jsonl --combine.problems 12 --answer.samples 4 --answer.keep 4 --answer.cpu_seconds 0.5";
+    struct ran r = run_program(dir, "promptcot c.json %s", options);
+    check_msg(r.code == 0, "%s", r.err);
+    check_has(r.err, "\"no_inputs\": 1"); /* the server has none for one of the problems */
+    ran_free(&r);
+    json_t *records = load_lines("code/records.jsonl"), *runs = load_lines("code/answer.runs.replies.jsonl"), *v, *one;
+    size_t i, k, several = 0, failed = 0;
+    const char *last = "";
+    json_array_foreach(records, i, v)
+    {
+        const json_t *tests = json_object_get(v, "tests");
+        int a, b, c;
+        const char *problem = strstr(text_of(v, "prompt"), "A club keeps ");
+        check(problem && sscanf(problem, "A club keeps %d boxes of %d %*s each and %d", &a, &b, &c) == 3);
+        check_int(json_array_size(tests), 5);
+        json_array_foreach(tests, k, one)
+        {
+            long long n = atoll(text_of(one, "input"));
+            check_int(atoll(text_of(one, "output")), n * (a * b + c));
+        }
+        check(strstr(text_of(v, "completion"), text_of(v, "answer"))); /* each record its own program */
+        check(json_integer_value(json_object_get(json_object_get(v, "provenance"), "votes")) >= 2);
+        const char *id = text_of(json_object_get(v, "provenance"), "problem_id");
+        several += strcmp(id, last) == 0;
+        last = id;
+    }
+    check(json_array_size(records) > 8 && several > 2);
+    json_array_foreach(runs, i, v)
+    {
+        failed += json_object_get(json_object_get(v, "reply"), "failed") != NULL;
+    }
+    check(failed > 0 && failed < json_array_size(runs) / 2);
+    json_decref(runs);
+    json_decref(records);
+    /* Again, without server and without half of what programs printed: the same bytes. */
+    end(&s);
+    char *before = read_all("code/records.jsonl"), *all = read_all("code/answer.runs.replies.jsonl"),
+         *half = strchr(all + strlen(all) / 2, '\n');
+    must(half);
+    half[1] = '\0';
+    put("code/answer.runs.replies.jsonl", all);
+    r = run_program(dir, "promptcot c.json %s", options);
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    char *after = read_all("code/records.jsonl");
+    check_str(after, before);
+    free(after);
+    /* Not run: all that hold a program are taken. */
+    if (!serve(&s, ""))
+        return;
+    settings("c.json", "code", s.port, "");
+    r = run_program(dir, "promptcot c.json %s --answer.inputs 0", options);
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    after = read_all("code/records.jsonl");
+    check(after && strlen(after) > strlen(before) && !strstr(after, "\"tests\""));
+    end(&s);
+    free(after);
+    free(before);
+    free(all);
+}
+
+static void inputs_of_a_reply(void)
+{
+    static const char reply[] =
+        "<think>\n<!-- BEGIN INPUT -->\n9\n<!-- END INPUT -->\n</think>\n<!-- BEGIN INPUT -->\n  1 2\n3\n\n<!-- END INPUT -->\n"
+        "<!-- BEGIN INPUT --> 7 <!-- END INPUT --><!-- BEGIN INPUT -->\n  1 2\n3\n<!-- END INPUT -->"
+        "<!-- BEGIN INPUT -->\n \n<!-- END INPUT --><!-- BEGIN INPUT -->\n8\n<!-- END INPUT --><!-- BEGIN INPUT -->\n5";
+    static const char *const want[] = {"  1 2\n3\n", "7\n", "8\n"};
+    for (int64_t n = 0; n <= 4; n++) {
+        json_t *v = text_inputs(reply, n);
+        check_int(json_array_size(v), n < 3 ? n : 3);
+        for (size_t i = 0; i < json_array_size(v); i++)
+            check_str(json_string_value(json_array_get(v, i)), want[i]);
+        json_decref(v);
+    }
+    json_t *none = text_inputs("there are none", 3);
+    check_int(json_array_size(none), 0);
+    json_decref(none);
 }
 
 /* What is lost for good: one clear error, nothing lost; or a counted skip. */
@@ -532,6 +731,113 @@ static void failures(void)
     check(json_array_size(records) > 0 && json_array_size(records) < json_array_size(all));
     json_decref(records);
     json_decref(all);
+    end(&s);
+}
+
+/* More problems than answers are in memory at a time: all of them come, in their order. */
+static void many(void)
+{
+    struct server s;
+    if (!serve(&s, ""))
+        return;
+    settings("m.json", "many", s.port, ",\"parallel\":32");
+    struct ran r =
+        run_program(dir, "promptcot m.json --combine.problems 420 --rationale.samples 1 --judge.models writer --reward.model writer "
+                         "--problem.similarity 1 --answer.samples 2 --answer.agree 0");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    json_t *in = load_lines("many/rewarded.jsonl"), *out = load_lines("many/records.jsonl"), *v;
+    size_t i;
+    check_msg(json_array_size(in) > 256, "%zu are no more than are in memory", json_array_size(in));
+    check_int(json_array_size(out), json_array_size(in));
+    json_array_foreach(out, i, v)
+    {
+        const char *id = text_of(json_array_get(in, i), "id");
+        check_str(text_of(json_object_get(v, "provenance"), "problem_id"), id);
+        check(strncmp(text_of(v, "id"), id, strlen(id)) == 0 && strncmp(text_of(v, "id") + strlen(id), "-a", 2) == 0);
+    }
+    json_decref(in);
+    json_decref(out);
+    end(&s);
+}
+
+/* A request that the endpoint will never take: an error, or a counted skip; never a second try. */
+static void refusals(void)
+{
+    struct server s;
+    if (!serve(&s, "--refuse 0.1"))
+        return;
+    settings("r.json", "refused", s.port, "");
+    struct ran r = run_program(dir, "promptcot r.json");
+    check(r.code == 1);
+    check_has(r.err, "status 400: \"the prompt is too long\"; the replies so far are kept");
+    ran_free(&r);
+    settings("r.json", "refused", s.port, ",\"on_failure\":\"skip\"");
+    r = run_program(dir, "promptcot r.json");
+    check_msg(r.code == 0, "%s", r.err);
+    check_has(r.err, "\"failed\": ");
+    check(strstr(r.err, " 0 retries, ") && !strstr(r.err, " 1 retries, "));
+    ran_free(&r);
+    json_t *records = load_lines("refused/records.jsonl"), *all = load_lines("reference/records.jsonl");
+    check(json_array_size(records) > 0 && json_array_size(records) < json_array_size(all));
+    json_decref(records);
+    json_decref(all);
+    end(&s);
+}
+
+/* Concepts' embeddings from an endpoint. */
+static void embeddings_of_an_endpoint(void)
+{
+    static const char *const wrong[] = {"huge numbers", "no choices"};
+    struct server s;
+    struct ran r;
+    if (!serve(&s, ""))
+        return;
+    settings("v.json", "vectors", s.port, "");
+    r = run_program(dir, "promptcot v.json --combine.model writer --until combine");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    end(&s);
+    for (size_t i = 0; i < 2; i++) {
+        char *options = xprintf("--always '%s'", wrong[i]);
+        if (!serve(&s, options))
+            return;
+        settings("v.json", "nonsense", s.port, ",\"backoff_s\":0.01,\"retries\":1");
+        r = run_program(dir, "promptcot v.json --combine.model writer --until combine");
+        check_int(r.code, 1);
+        check_has(r.err, "a reply that holds no embedding");
+        ran_free(&r);
+        free(options);
+        end(&s);
+    }
+    if (!serve(&s, "--refuse 0.4")) /* concepts without one are left out */
+        return;
+    settings("v.json", "fewer", s.port, ",\"on_failure\":\"skip\"");
+    r = run_program(dir, "promptcot v.json --combine.model writer --until combine --combine.problems 200");
+    check_msg(r.code == 0, "%s", r.err);
+    ran_free(&r);
+    json_t *drawn = load_lines("fewer/combinations.jsonl"), *replied = load_lines("fewer/combine.replies.jsonl"), *seen = json_object(), *v;
+    size_t i, k, failed = 0;
+    json_array_foreach(replied, i, v)
+    {
+        failed += json_object_get(json_object_get(v, "reply"), "failed") != NULL;
+    }
+    json_array_foreach(drawn, i, v)
+    {
+        const json_t *list = json_object_get(v, "foundational_concepts"), *name;
+        json_array_foreach(list, k, name)
+        {
+            json_object_set_new(seen, json_string_value(name), json_true());
+        }
+    }
+    check_msg(failed > 0 && json_object_size(seen) == 12 - failed, "%zu failed, %zu are drawn", failed, json_object_size(seen));
+    r = run_program(dir, "promptcot v.json --combine.model writer --until combine --combine.concepts 12");
+    check(r.code == 1);
+    check_has(r.err, "have an embedding, fewer than a problem has");
+    ran_free(&r);
+    json_decref(drawn);
+    json_decref(replied);
+    json_decref(seen);
     end(&s);
 }
 
@@ -664,6 +970,11 @@ static void expectation(void)
     r = run_program(dir, "promptcot t3.json --pairs pairs.jsonl");
     check(r.code == 1 && strstr(r.err, "the record \"one\" has no \"rationale\""));
     ran_free(&r);
+    put("twice.jsonl", "{\"id\":7,\"foundational_concepts\":[\"A\"],\"level\":\"easy\",\"problem\":\"What?\",\"rationale\":\"Because.\"}\n"
+                       "{\"id\":\"7\",\"foundational_concepts\":[\"B\"],\"level\":\"easy\",\"problem\":\"Who?\",\"rationale\":\"So.\"}\n");
+    r = run_program(dir, "promptcot t3.json --pairs twice.jsonl");
+    check(r.code == 1 && strstr(r.err, "twice.jsonl:2: the id \"7\" is that of line 1 already"));
+    ran_free(&r);
 }
 
 static void wrong_settings(void)
@@ -707,10 +1018,25 @@ static void wrong_settings(void)
 }
 
 static const struct test tests[] = {
-    {"wording", wording},           {"drawing", drawing},         {"the library", the_library},       {"replies", replies},
-    {"embeddings", embeddings},     {"the pipeline", pipeline}, /* leaves the folder `reference` for those below */
-    {"troubles", troubles},         {"failures", failures},       {"limits of rate", limits},         {"kills", kills},
-    {"our own engine", own_engine}, {"expectation", expectation}, {"wrong settings", wrong_settings},
+    {"wording", wording},
+    {"drawing", drawing},
+    {"the library", the_library},
+    {"replies", replies},
+    {"repeats", repeats},
+    {"embeddings", embeddings},
+    {"the pipeline", pipeline}, /* leaves the folder `reference` for those below */
+    {"programs", programs},
+    {"inputs of a reply", inputs_of_a_reply},
+    {"troubles", troubles},
+    {"failures", failures},
+    {"limits of rate", limits},
+    {"refusals", refusals},
+    {"many", many},
+    {"embeddings of an endpoint", embeddings_of_an_endpoint},
+    {"kills", kills},
+    {"our own engine", own_engine},
+    {"expectation", expectation},
+    {"wrong settings", wrong_settings},
 };
 
 int main(int argc, char **argv)

@@ -1,4 +1,5 @@
 /* Documents that ask what a state can keep: every answer stands where the document says, lengths are met; the task's verdicts and page. */
+#include "core/html.h"
 #include "core/json.h"
 #include "data/synth/recall.h"
 #include "infer/score/scoring.h"
@@ -158,6 +159,22 @@ static void accuracy_against_length(void)
     free(html);
 }
 
+/* More lengths than the page has rows for: it says what it does not show. */
+static void many_lengths(void)
+{
+    json_t *verdicts = json_array(), *score = json_pack("{s:o}", "verdicts", verdicts);
+    for (int i = 0; i < 140; i++)
+        json_array_append_new(verdicts, json_pack("{s:b, s:i, s:f}", "correct", i % 2, "length", 100 + i / 2, "position", 0.5));
+    struct html h;
+    html_begin(&h, "lengths");
+    task_recall.page(&h, score);
+    fflush(h.f);
+    check_has(h.text, "<td class=\"num\">163</td>");
+    check_has(h.text, "Left out: 12 questions of other lengths; there are more than 64.");
+    html_abort(&h);
+    json_decref(score);
+}
+
 /* Training documents go through prepare: answers are learnt, the rest is not. */
 static void training_documents_are_prepared(void)
 {
@@ -193,6 +210,7 @@ static const struct test all[] = {
     {"every answer is in its document", every_answer_is_in_its_document},
     {"verdicts", verdicts},
     {"accuracy against length", accuracy_against_length},
+    {"more lengths than rows", many_lengths},
     {"training documents are prepared", training_documents_are_prepared},
 };
 int main(int argc, char **argv)

@@ -211,6 +211,26 @@ static double value(const json_t *score, const char *metric)
     return json_number_value(v);
 }
 
+/* An answer that was ended because it repeated itself counts as one that was cut off. */
+static void a_loop(void)
+{
+    static const char *const ends[] = {"length", "loop"};
+    json_t *counts[2];
+    for (int i = 0; i < 2; i++) {
+        struct err e;
+        char *answers = xprintf("{\"id\":1,\"sample\":0,\"text\":\"2 2 2 2\",\"finish_reason\":\"%s\"}\n", ends[i]);
+        json_t *s = run("arithmetic", "{\"id\":1,\"answer\":\"2\"}\n", answers, &e);
+        check_msg(s, "%s", s ? "" : e.msg);
+        counts[i] = json_incref(json_object_get(s, "counts"));
+        check_int(json_integer_value(json_object_get(counts[i], "truncated")), 1);
+        json_decref(s);
+        free(answers);
+    }
+    check(json_equal(counts[0], counts[1]));
+    json_decref(counts[0]);
+    json_decref(counts[1]);
+}
+
 static void a_whole_score(void)
 {
     struct err e;
@@ -261,6 +281,7 @@ static void a_whole_score(void)
         check_has(page, "<details id=\"s5\">");
         check_has(page, "7, sample 1: cut off at the token limit");
         check_has(page, "a: 1 of 2 right");
+        check_has(page, "sample 0: wrong</strong>; answered 3; found as the whole answer; expected 2");
         check_has(page, "missing from the answers");
     }
     free(page);
@@ -433,10 +454,15 @@ static void grading_cases(void)
 }
 
 static const struct test all[] = {
-    {"single numbers", single_numbers},       {"numbers in running text", numbers_in_running_text},
-    {"verdicts on texts", verdicts_on_texts}, {"a whole score", a_whole_score},
-    {"truth without ids", truth_without_ids}, {"wrong files", wrong_files},
-    {"hostile texts", hostile_texts},         {"gsm8k model solutions", gsm8k_model_solutions},
+    {"single numbers", single_numbers},
+    {"numbers in running text", numbers_in_running_text},
+    {"a loop is cut off", a_loop},
+    {"verdicts on texts", verdicts_on_texts},
+    {"a whole score", a_whole_score},
+    {"truth without ids", truth_without_ids},
+    {"wrong files", wrong_files},
+    {"hostile texts", hostile_texts},
+    {"gsm8k model solutions", gsm8k_model_solutions},
     {"grading cases", grading_cases},
 };
 TEST_MAIN("test_score", all)

@@ -1,5 +1,6 @@
 /* train/tensor_file.c - see tensor_file.h. */
 #include "train/tensor_file.h"
+#include "core/file.h"
 #include "model/weights.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -11,17 +12,7 @@ enum { WRITTEN_AT_ONCE = 1 << 21 }; /* values; a multiple of PARAM_ALIGN */
 
 static bool write_at(int fd, const char *path, const void *p, size_t n, int64_t at, struct err *e)
 {
-    for (const char *from = p; n > 0;) {
-        ssize_t done = pwrite(fd, from, n, (off_t)at);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return err_set(e, "cannot write %s: %s", path, strerror(done < 0 ? errno : EIO));
-        from += done;
-        at += done;
-        n -= (size_t)done;
-    }
-    return true;
+    return file_write_at(fd, p, n, at) || err_set(e, "cannot write %s: %s", path, strerror(errno));
 }
 
 /* To the disk, and closed, whatever was before. */

@@ -6,7 +6,7 @@
 
 enum { DEPTH = 24, MAX_NODES = 10000 };
 enum { CONVERTED_MAP = 1, CONVERTED_MAP_KEY_VALUE, CONVERTED_LIST, CONVERTED_DECIMAL = 5, CONVERTED_UINT_32 = 13 };
-enum { LOGICAL_MAP = 2, LOGICAL_LIST, LOGICAL_DECIMAL = 5 };
+enum { LOGICAL_MAP = 2, LOGICAL_LIST, LOGICAL_DECIMAL = 5, LOGICAL_NULL = 11 };
 
 const char *const parquet_codec_names[PARQUET_CODECS] = {"none", "snappy", "gzip", "lzo", "brotli", "lz4", "zstd", "lz4_raw"};
 
@@ -18,6 +18,7 @@ static void read_logical_type(struct thrift *t, struct parquet_node *n)
     while (thrift_field(t, &f)) {
         n->list = n->list || f.id == LOGICAL_LIST || f.id == LOGICAL_MAP;
         n->decimal = n->decimal || f.id == LOGICAL_DECIMAL;
+        n->null = n->null || f.id == LOGICAL_NULL;
         thrift_skip(t, f.type);
     }
 }
@@ -144,6 +145,10 @@ static bool read_chunk(struct thrift *t, const struct parquet_node *n, struct pa
         thrift_skip(t, f.type);
     }
     int64_t at = c.dictionary_at > 0 && c.dictionary_at < c.data_at ? c.dictionary_at : c.data_at;
+    if (c.values == 0) { /* of no rows: writers then put anything for where the pages would be */
+        at = 4;
+        c.size = 0;
+    }
     if (t->bad || c.elsewhere || c.type != (int64_t)n->type || c.codec < 0 || c.codec >= PARQUET_CODECS || c.values < 0 || c.size < 0 ||
         c.unpacked < 0 || at < 4 || at > (int64_t)file_size || c.size > (int64_t)file_size - at)
         return false;
@@ -285,8 +290,8 @@ char *parquet_type_name(const struct parquet_meta *m, int node)
 {
     static const char *const names[] = {"bool", "int32", "int64", "int96", "float", "double", "string", "bytes"};
     const struct parquet_node *n = &m->node[node];
-    if (n->decimal || n->u32)
-        return xstrdup(n->decimal ? "decimal" : "uint32");
+    if (n->decimal || n->u32 || n->null)
+        return xstrdup(n->decimal ? "decimal" : n->null ? "null" : "uint32");
     int element = n->repetition == PARQUET_REPEATED ? -1 : parquet_element(m, node);
     if (element == node + 1) /* says list<> itself */
         return parquet_type_name(m, element);

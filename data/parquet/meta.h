@@ -43,11 +43,11 @@ struct parquet_node {
     char *name;
     enum parquet_type type;
     enum parquet_repetition repetition;
-    bool list, decimal, u32; /* u32: a PARQUET_INT32 without a sign */
-    int32_t width;           /* bytes of a PARQUET_FIXED */
-    int children, next;      /* how many; the node after its subtree */
-    int def, rep;            /* the levels at which it is there */
-    int leaf;                /* number among the leaves: of a group, of the first one below it */
+    bool list, decimal, u32, null; /* u32: a PARQUET_INT32 without a sign; null: of nulls alone */
+    int32_t width;                 /* bytes of a PARQUET_FIXED */
+    int children, next;            /* how many; the node after its subtree */
+    int def, rep;                  /* the levels at which it is there */
+    int leaf;                      /* number among the leaves: of a group, of the first one below it */
 };
 struct parquet_chunk {
     int64_t at, size, values; /* bytes of the file; entries, nulls counted in */

@@ -8,13 +8,10 @@
 #include <string.h>
 
 enum {
-    RUN = 3,          /* words of a run */
-    FEWEST_RUNS = 10, /* of a problem that can have near copies */
     FEWEST_WORDS = 6, /* of a problem that is looked for anywhere in a question */
     COMMON = 4        /* problems that may share an n-gram */
 };
-static const uint64_t BASE = 0x9e3779b97f4a7c15u;   /* of the polynomial in a row of words' hashes */
-static const uint64_t NUMBER = 0x1d8e4e27c47d124fu; /* what any number is in a run */
+static const uint64_t BASE = 0x9e3779b97f4a7c15u; /* of the polynomial in a row of words' hashes */
 
 const char *const decontam_part_names[] = {"question", "all", NULL};
 
@@ -43,14 +40,9 @@ static const char *const frames[] = {
 struct problem {
     char *id;
     int set;
-    uint32_t *runs; /* [n_runs] rising; NULL: too few */
-    int64_t n_runs;
 };
 struct gram {                          /* n words in a row, or a whole short problem */
     int32_t problems, problem[COMMON]; /* how many have it; the first of them */
-};
-struct link { /* in the chain of a band's key */
-    int32_t problem, next;
 };
 struct set {
     char *path, hex[HASH_XXH3_HEX];
@@ -64,11 +56,11 @@ struct decontam {
     struct set *set;
     struct problem *problem;
     struct gram *gram;
-    struct link *link;
+    struct near near; /* the problems under their numbers */
     int n_set;
-    int32_t n_problem, n_gram, n_link, problem_room, gram_room, link_room;
+    int32_t n_problem, n_gram, problem_room, gram_room;
     struct table statements; /* problems by all their words, so that the same in two sets is one */
-    struct table grams, bands;
+    struct table grams;
     bool *length; /* [ngram] there is a short problem of so many words */
     struct words frame[64];
     int n_frame;
@@ -115,29 +107,6 @@ static void bare_words(const struct decontam *d, struct words *w, const char *te
     w->n = n;
 }
 
-/* The runs of three as a set in r->set; its size. */
-static int64_t runs_of(const struct words *w, struct decontam_room *r)
-{
-    if (r->set_room < w->n)
-        r->set = xrealloc(r->set, (size_t)(r->set_room = 2 * w->n) * sizeof *r->set);
-    int64_t n = 0, words = 0;
-    uint64_t last[RUN] = {0};
-    bool number = false;
-    for (int64_t i = 0; i < w->n; i++) {
-        if (w->at[i].number && number)
-            continue; /* "3.5" and "twenty-five" are one number */
-        number = w->at[i].number;
-        memmove(last, last + 1, sizeof last - sizeof *last);
-        last[RUN - 1] = number ? NUMBER : w->at[i].hash;
-        uint64_t h = 0;
-        for (int k = 0; k < RUN; k++)
-            h = (h ^ last[k]) * BASE;
-        if (++words >= RUN)
-            r->set[n++] = (uint32_t)(h >> 32);
-    }
-    return minhash_set(r->set, n);
-}
-
 static void add_gram(struct decontam *d, uint64_t key, int32_t problem)
 {
     int32_t *at = table_put(&d->grams, key, d->n_gram);
@@ -154,25 +123,6 @@ static void add_gram(struct decontam *d, uint64_t key, int32_t problem)
     g->problems++;
 }
 
-static void add_runs(struct decontam *d, struct problem *p, const struct words *w, struct decontam_room *r)
-{
-    int64_t n = runs_of(w, r);
-    if (n < FEWEST_RUNS)
-        return;
-    p->n_runs = n;
-    p->runs = xmalloc((size_t)n * sizeof *p->runs);
-    memcpy(p->runs, r->set, (size_t)n * sizeof *p->runs);
-    uint64_t key[MINHASH_BANDS];
-    minhash_keys(p->runs, n, key);
-    for (int b = 0; b < MINHASH_BANDS; b++) {
-        if (d->n_link == d->link_room)
-            d->link = xrealloc(d->link, (size_t)(d->link_room = 2 * d->link_room + 1024) * sizeof *d->link);
-        int32_t *head = table_put(&d->bands, key[b], -1);
-        d->link[d->n_link] = (struct link){d->n_problem, *head};
-        *head = d->n_link++;
-    }
-}
-
 static void add_problem(struct decontam *d, const char *text, char *id, struct decontam_room *r)
 {
     struct words *w = &r->words;
@@ -184,15 +134,15 @@ static void add_problem(struct decontam *d, const char *text, char *id, struct d
     }
     if (d->n_problem == d->problem_room)
         d->problem = xrealloc(d->problem, (size_t)(d->problem_room = 2 * d->problem_room + 256) * sizeof *d->problem);
-    struct problem *p = &d->problem[d->n_problem];
-    *p = (struct problem){.id = id, .set = d->n_set - 1};
+    d->problem[d->n_problem] = (struct problem){id, d->n_set - 1};
     if (w->n < d->ngram) {
         d->length[w->n] = true;
         add_gram(d, hash_row(w->at, w->n), d->n_problem);
     }
     for (int64_t i = 0; i + d->ngram <= w->n; i++)
         add_gram(d, hash_row(w->at + i, d->ngram), d->n_problem);
-    add_runs(d, p, w, r);
+    runs_of(&r->runs, w, true);
+    near_add(&d->near, &r->runs);
     d->n_problem++;
 }
 
@@ -328,20 +278,17 @@ void decontam_close(struct decontam *d)
         return;
     for (int i = 0; i < d->n_set; i++)
         free(d->set[i].path);
-    for (int32_t i = 0; i < d->n_problem; i++) {
+    for (int32_t i = 0; i < d->n_problem; i++)
         free(d->problem[i].id);
-        free(d->problem[i].runs);
-    }
     for (int i = 0; i < d->n_frame; i++)
         words_free(&d->frame[i]);
     table_free(&d->statements);
     table_free(&d->grams);
-    table_free(&d->bands);
     free(d->length);
     free(d->set);
     free(d->problem);
     free(d->gram);
-    free(d->link);
+    near_free(&d->near);
     free(d);
 }
 
@@ -364,7 +311,7 @@ int64_t decontam_problems(const struct decontam *d)
 void decontam_room_free(struct decontam_room *r)
 {
     words_free(&r->words);
-    free(r->set);
+    runs_free(&r->runs);
     *r = (struct decontam_room){0};
 }
 
@@ -374,11 +321,19 @@ static const struct gram *gram_of(const struct decontam *d, uint64_t key)
     return at >= 0 && d->gram[at].problems <= COMMON ? &d->gram[at] : NULL;
 }
 
-/* Is enough of the problem in the text whose runs are the set? What has too few runs to tell is. */
-static bool covered(const struct decontam *d, const struct problem *p, const uint32_t *set, int64_t n, double *share)
+/* Is enough of the problem in the text of these runs? What has too few runs to tell is. */
+static bool covered(const struct decontam *d, int32_t problem, const struct runs *r, double *share)
 {
-    *share = p->runs ? minhash_share(p->runs, p->n_runs, set, n) : 1;
+    const struct runs *p = &d->near.text[problem];
+    *share = p->at ? minhash_share(p->at, p->n, r->at, r->n) : 1;
     return *share >= d->coverage;
+}
+
+static void know_runs(struct decontam_room *r)
+{
+    if (!r->runs_known)
+        runs_of(&r->runs, &r->words, true);
+    r->runs_known = true;
 }
 
 /* Where words stand that are a problem's, which, and how much of it is there. */
@@ -388,18 +343,18 @@ struct place {
     double share;
 };
 
-/* n words in a row. runs: how many there are in r->set, -1: not yet known. */
-static bool find_row(const struct decontam *d, struct decontam_room *r, int64_t n, uint64_t power, int64_t *runs, struct place *to)
+/* n words in a row. The text's runs are worked out when they are needed. */
+static bool find_row(const struct decontam *d, struct decontam_room *r, int64_t n, uint64_t power, struct place *to)
 {
     const struct words *w = &r->words;
     uint64_t h = 0;
     for (int64_t i = 0; i < w->n; i++) {
         h = h * BASE + w->at[i].hash - (i >= n ? power * w->at[i - n].hash : 0);
         const struct gram *g = i + 1 >= n ? gram_of(d, h) : NULL;
-        if (g && *runs < 0)
-            *runs = runs_of(w, r);
+        if (g)
+            know_runs(r);
         for (int k = 0; g && k < g->problems; k++)
-            if (covered(d, &d->problem[g->problem[k]], r->set, *runs, &to->share)) {
+            if (covered(d, g->problem[k], &r->runs, &to->share)) {
                 *to = (struct place){i + 1 - n, n, g->problem[k], to->share};
                 return true;
             }
@@ -423,13 +378,13 @@ static bool find_line(const struct decontam *d, const struct words *w, struct pl
     return false;
 }
 
-static bool find_short(const struct decontam *d, struct decontam_room *r, int64_t *runs, struct place *to)
+static bool find_short(const struct decontam *d, struct decontam_room *r, struct place *to)
 {
     bool found = find_line(d, &r->words, to);
     uint64_t power = 1;
     for (int64_t k = 1; !found && k < d->ngram; k++) {
         power *= BASE;
-        found = k >= FEWEST_WORDS && d->length[k] && find_row(d, r, k, power, runs, to);
+        found = k >= FEWEST_WORDS && d->length[k] && find_row(d, r, k, power, to);
     }
     return found;
 }
@@ -451,26 +406,12 @@ static json_t *hit_row(const struct decontam *d, const char *how, const struct p
     return v;
 }
 
-static json_t *find_near(const struct decontam *d, struct decontam_room *r, int64_t n)
+static json_t *find_near(const struct decontam *d, struct decontam_room *r)
 {
-    if (n < FEWEST_RUNS)
-        return NULL;
-    uint64_t key[MINHASH_BANDS];
-    int32_t best = -1;
-    double most = d->similarity;
-    minhash_keys(r->set, n, key);
-    for (int b = 0; b < MINHASH_BANDS; b++)
-        for (int32_t at = table_get(&d->bands, key[b]); at >= 0; at = d->link[at].next) {
-            const struct problem *p = &d->problem[d->link[at].problem];
-            double s = minhash_similarity(p->runs, p->n_runs, r->set, n);
-            if (s > most || (s == most && (best < 0 || d->link[at].problem < best))) {
-                most = s;
-                best = d->link[at].problem;
-            }
-        }
-    if (best < 0)
-        return NULL;
-    return hit(d, "near", best, "similarity", most);
+    double similarity;
+    know_runs(r);
+    int32_t problem = near_find(&d->near, &r->runs, d->similarity, &similarity);
+    return problem >= 0 ? hit(d, "near", problem, "similarity", similarity) : NULL;
 }
 
 /* question: short problems and near copies are looked for, too. */
@@ -478,13 +419,13 @@ static json_t *find_in(const struct decontam *d, const char *text, bool question
 {
     struct words *w = &r->words;
     struct place at;
-    int64_t runs = -1;
     bare_words(d, w, text);
-    if (find_row(d, r, d->ngram, d->power, &runs, &at))
+    r->runs_known = false;
+    if (find_row(d, r, d->ngram, d->power, &at))
         return hit_row(d, "ngram", &at, text, w);
-    if (question && find_short(d, r, &runs, &at))
+    if (question && find_short(d, r, &at))
         return hit_row(d, "whole", &at, text, w);
-    return question ? find_near(d, r, runs < 0 ? runs_of(w, r) : runs) : NULL;
+    return question ? find_near(d, r) : NULL;
 }
 
 char *decontam_line(const json_t *raw, const char *where, const json_t *hit)

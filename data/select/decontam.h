@@ -13,7 +13,7 @@
 #ifndef DATA_SELECT_DECONTAM_H
 #define DATA_SELECT_DECONTAM_H
 #include "core/conf.h"
-#include "data/select/words.h"
+#include "data/select/near.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -75,8 +75,8 @@ int64_t decontam_problems(const struct decontam *d); /* different ones */
 /* A thread's own memory for decontam_find(). Zero it before the first use. */
 struct decontam_room {
     struct words words;
-    uint32_t *set;
-    int64_t set_room;
+    struct runs runs; /* of those words */
+    bool runs_known;
 };
 void decontam_room_free(struct decontam_room *r);
 /* record: in a form of prepare's (data/chat.h). NULL: it is clean; else what it is a copy of, new: {"how": "ngram" | "whole" | "near", "set": the

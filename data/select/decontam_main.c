@@ -5,6 +5,7 @@
 #include "data/select/decontam.h"
 #include "data/ordered.h"
 #include "data/records.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,13 @@ static const struct conf_field table[] = {
     {.key = "threads", .type = CONF_INT, AT(threads), .min = 0, .max = 1024, .help = "0: one for each processor; the files are the same"},
     {0}};
 #undef AT
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+    interrupted = signal;
+}
 
 enum fate { STAYS, GOES, BAD };
 struct found {
@@ -147,6 +155,8 @@ static bool write_batch(void *context, void *item)
         w->err = b->in.err;
         w->failed = true;
     }
+    if (!w->failed && interrupted)
+        w->failed = !err_set(&w->err, "interrupted by signal %d; nothing was written", (int)interrupted);
     progress_update(&w->progress, b->in.tell, NULL);
     return !w->failed;
 }
@@ -218,6 +228,18 @@ static bool run(const struct options *o, struct err *e)
     return ok;
 }
 
+static bool check_usage(const struct options *o, struct err *e)
+{
+    if (o->input.n == 0 || o->settings.against.n == 0)
+        return err_set(e, "--input and --against must be given");
+    if (strcmp(o->output, o->removed) == 0)
+        return err_set(e, "--output and --removed name the same file %s", o->output);
+    for (int64_t i = 0; i < o->input.n; i++)
+        if (strcmp(o->output, o->input.at[i]) == 0 || strcmp(o->removed, o->input.at[i]) == 0)
+            return err_set(e, "%s is an input and an output", o->input.at[i]);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct options o = {0};
@@ -227,10 +249,11 @@ int main(int argc, char **argv)
         "usage: decontaminate --input RECORDS --against EVALUATION [--against ...] --output REST.jsonl --removed LIST.jsonl\n"
         "Leaves out records that copy a problem of an evaluation set, word by word or nearly (data/select/decontam.h says how they are\n"
         "found). Lines stay as they are; of Parquet the columns stay that training needs, and id. Options:");
-    if (o.input.n == 0 || o.settings.against.n == 0) {
-        err_set(&e, "--input and --against must be given");
+    if (!check_usage(&o, &e))
         cli_usage(argv[0], &e);
-    }
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
     bool ok = run(&o, &e);
     conf_free(&o, table);
     return ok ? EXIT_OK : cli_fail(argv[0], &e);

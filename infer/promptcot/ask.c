@@ -33,7 +33,8 @@ const struct conf_field ask_model_table[] = {
      AT(on_failure),
      .choices = on_failure_names,
      .str_def = "error",
-     .help = "after the last try; skip: the request counts as failed, and what depends on it is left out"},
+     .help = "after the last try, or when the endpoint refuses this one request; skip: it counts as failed, and what depends on it is left "
+             "out"},
     {.key = "requests_per_minute", .type = CONF_INT, AT(requests_per_minute), .min = 0, .max = 1e9, .help = "0: no limit"},
     {.key = "tokens_per_minute", .type = CONF_INT, AT(tokens_per_minute), .min = 0, .max = 1e12, .help = "read and written; 0: no limit"},
     {.key = "price_in", .type = CONF_FLOAT, AT(price_in), .max = 1e6, .help = "for a million tokens read, for the cost that is shown"},

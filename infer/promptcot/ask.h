@@ -19,6 +19,7 @@ extern "C" {
 
 enum ask_kind { ASK_TEXT, ASK_LOGPROB, ASK_VECTOR };
 enum ask_api { ASK_COMPLETIONS, ASK_CHAT };
+enum ask_on_failure { ASK_ERROR, ASK_SKIP };
 /* A model, as a settings file describes it. */
 struct ask_model {
     char *name, *folder, *url, *model, *key_env;

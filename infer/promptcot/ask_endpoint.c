@@ -3,6 +3,7 @@
 #include "data/borders.h" /* utf8_char */
 #include "infer/promptcot/ask.h"
 #include "infer/promptcot/http.h"
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,12 +105,16 @@ static json_t *read_text(const struct asks *a, const json_t *choice)
     return v;
 }
 
+/* Numbers whose squares are numbers. */
 static json_t *read_vector(const json_t *reply)
 {
+    const double most = 1e100;
     const json_t *list = json_object_get(json_array_get(json_object_get(reply, "data"), 0), "embedding");
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (!json_is_number(json_array_get(list, i)))
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        if (!json_is_number(one) || !(fabs(json_number_value(one)) < most))
             return NULL;
+    }
     return json_array_size(list) > 0 ? json_pack("{s:O}", "vector", list) : NULL;
 }
 
@@ -165,8 +170,14 @@ static bool may_pass(long status)
     return status == 0 || status == 408 || status == 409 || status == 425 || status == 429 || status >= 500 || status == 200;
 }
 
-/* One try. NULL: it failed, and why says how; *fatal: trying again is of no use. */
-static json_t *try_once(struct office *o, struct http *h, const struct ask *q, const char *body, char *why, size_t size, bool *fatal,
+/* No other request will be better received: a wrong key, no money, no such model or address. */
+static bool of_all_requests(long status)
+{
+    return status >= 401 && status <= 405;
+}
+
+/* One try. NULL: it failed, and why says how; *status: as HTTP has it. */
+static json_t *try_once(struct office *o, struct http *h, const struct ask *q, const char *body, char *why, size_t size, long *status,
                         double *wait)
 {
     struct http_reply r = {.status = 0};
@@ -186,7 +197,7 @@ static json_t *try_once(struct office *o, struct http *h, const struct ask *q, c
     for (char *c = why; !v && *c; c++)
         if (*c == '\n' || *c == '\r')
             *c = ' ';
-    *fatal = !v && !may_pass(r.status);
+    *status = r.status;
     *wait = r.retry_after < LONGEST_ASKED ? r.retry_after : LONGEST_ASKED;
     free(r.body);
     return v;
@@ -199,8 +210,8 @@ static json_t *ask_one(struct office *o, struct http *h, const struct ask *q)
     char *body = body_of(o->a, q), why[320] = "";
     double pause = m->backoff_s;
     json_t *v = NULL;
-    bool fatal = false;
-    for (int64_t i = 0; i <= m->retries && !v && !fatal && !o->stop; i++) {
+    long status = 0;
+    for (int64_t i = 0; i <= m->retries && !v && !o->stop; i++) {
         double asked = 0;
         o->t->retries += i > 0;
         wait_turn(o);
@@ -208,20 +219,20 @@ static json_t *ask_one(struct office *o, struct http *h, const struct ask *q)
             break;
         o->in_flight++;
         pthread_mutex_unlock(&o->lock);
-        v = try_once(o, h, q, body, why, sizeof why, &fatal, &asked);
+        v = try_once(o, h, q, body, why, sizeof why, &status, &asked);
         pthread_mutex_lock(&o->lock);
         o->in_flight--;
-        if (v || fatal || i == m->retries)
+        if (v || !may_pass(status) || i == m->retries)
             break;
         pause_for(o, asked > pause ? asked : pause);
         pause = 2 * pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
     }
     free(body);
-    if (!v && !o->stop && m->on_failure == 1 && !fatal)
+    if (!v && !o->stop && m->on_failure == ASK_SKIP && !of_all_requests(status))
         return json_pack("{s:s}", "failed", why);
     if (!v && !o->stop) {
         err_set(&o->err, "%s, model \"%s\": %s%s; the replies so far are kept, so run the same again when it works", o->url, m->name,
-                fatal ? "" : "the last of several tries: ", why);
+                may_pass(status) ? "the last of several tries: " : "", why);
         o->stop = true;
         pthread_cond_broadcast(&o->stopped);
     }

@@ -42,14 +42,16 @@ double likeness_draw(const struct likeness *l, uint64_t seed, uint64_t index, do
     double *sum = xcalloc((size_t)l->n, sizeof *sum), *weight = xmalloc((size_t)l->n * sizeof *weight), pairs = 0;
     must(k >= 1 && k <= l->n);
     for (int64_t d = 0; d < k; d++) {
-        double all = 0, dice = rng_uniform(seed, STREAM, index * 64 + (uint64_t)d);
+        double all = 0, most = -INFINITY, dice = rng_uniform(seed, STREAM, index * 64 + (uint64_t)d);
         for (int64_t i = 0; i < l->n; i++) {
             bool taken = false;
             for (int64_t t = 0; t < d; t++)
                 taken = taken || drawn[t] == i;
-            weight[i] = taken ? 0 : d == 0 ? 1 : exp(sum[i] / (double)d / closeness - 1 / closeness);
-            all += weight[i];
+            weight[i] = taken ? -INFINITY : d == 0 ? 0 : sum[i] / (double)d / closeness;
+            most = weight[i] > most ? weight[i] : most;
         }
+        for (int64_t i = 0; i < l->n; i++) /* the closest has weight 1, however far it is */
+            all += weight[i] = exp(weight[i] - most);
         int64_t pick = -1;
         for (int64_t i = 0; i < l->n && (pick < 0 || dice >= 0); i++)
             if (weight[i] > 0) { /* the last one takes what rounding leaves */
@@ -97,10 +99,10 @@ static bool read_concept(void *ctx, json_t *record, int64_t line, struct err *e)
     return true;
 }
 
-/* The concepts' embeddings as rows; the caller frees. NULL: e. */
-static double *embed(struct step *s, const json_t *names, int64_t *width, struct err *e)
+/* The concepts' embeddings as rows; the caller frees. Concepts whose request failed (and may, on_failure) are taken out of names. NULL: e. */
+static double *embed(struct step *s, json_t *names, int64_t *width, struct err *e)
 {
-    int64_t n = (int64_t)json_array_size(names);
+    int64_t n = (int64_t)json_array_size(names), known = 0;
     double *rows = NULL;
     s->asks.kind = ASK_VECTOR;
     for (int64_t i = 0; i < n; i++)
@@ -108,19 +110,27 @@ static double *embed(struct step *s, const json_t *names, int64_t *width, struct
     bool ok = step_ask(s, s->p->embed_model, "", e);
     for (int64_t i = 0; ok && i < n; i++) {
         json_t *reply = asks_reply(&s->asks, i, e), *list = json_object_get(reply, "vector");
+        int64_t got = (int64_t)json_array_size(list);
         ok = reply != NULL;
-        if (ok && i == 0) {
-            *width = (int64_t)json_array_size(list);
-            rows = xmalloc((size_t)(n * *width) * sizeof *rows);
-        }
-        if (ok && (int64_t)json_array_size(list) != *width)
-            ok = err_set(e, "combine: the embedding of \"%.60s\" has %zu numbers, others have %lld", s->asks.at[i].prompt,
-                         json_array_size(list), (long long)*width);
-        for (int64_t k = 0; ok && k < *width; k++)
-            rows[i * *width + k] = json_number_value(json_array_get(list, (size_t)k));
+        if (list && !rows)
+            rows = xmalloc((size_t)(n * (*width = got)) * sizeof *rows);
+        if (list && got != *width)
+            ok = err_set(e, "combine: the embedding of \"%.60s\" has %lld numbers, others have %lld", s->asks.at[i].prompt, (long long)got,
+                         (long long)*width);
+        for (int64_t k = 0; ok && k < got; k++)
+            rows[known * *width + k] = json_number_value(json_array_get(list, (size_t)k));
+        if (ok && list)
+            json_array_set(names, (size_t)known++, json_array_get(names, (size_t)i));
+        else if (ok)
+            step_drop(s, "failed");
         json_decref(reply);
     }
     asks_free(&s->asks);
+    while ((int64_t)json_array_size(names) > known)
+        json_array_remove(names, json_array_size(names) - 1);
+    if (ok && known < s->p->together)
+        ok = err_set(e, "combine: of %lld concepts %lld have an embedding, fewer than a problem has; \"failed\" are the others",
+                     (long long)n, (long long)known);
     if (ok)
         return rows;
     free(rows);
@@ -194,7 +204,7 @@ bool step_combine(struct step *s, struct err *e)
                      (long long)s->p->together, MOST_CONCEPTS);
     ok = ok && (rows = embed(s, lib.names, &width, e)) != NULL;
     if (ok) {
-        likeness_of(&l, rows, n, width);
+        likeness_of(&l, rows, (int64_t)json_array_size(lib.names), width);
         ok = draw_all(s, &l, lib.names, e);
     }
     free(l.cosine);

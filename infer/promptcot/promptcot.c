@@ -41,8 +41,13 @@ bool step_ask(struct step *s, const char *model, const char *suffix, struct err 
     bool ok = m && replies_open(&s->asks.replies, path, e) && asks_run(&s->asks, e);
     if (ok) {
         const struct ask_totals *t = &s->asks.totals;
-        json_t *v = json_pack("{s:I, s:I, s:f, s:f, s:f}", "requests", (json_int_t)s->asks.n, "failed", (json_int_t)t->failed, "tokens_in",
-                              t->in, "tokens_out", t->out, "cost", ask_cost(m, t));
+        const json_t *before = json_object_get(s->models, model); /* of another list of requests in this step */
+        json_t *v = json_pack("{s:I, s:I, s:f, s:f, s:f}", "requests",
+                              (json_int_t)s->asks.n + json_integer_value(json_object_get(before, "requests")), "failed",
+                              (json_int_t)t->failed + json_integer_value(json_object_get(before, "failed")), "tokens_in",
+                              t->in + json_number_value(json_object_get(before, "tokens_in")), "tokens_out",
+                              t->out + json_number_value(json_object_get(before, "tokens_out")), "cost",
+                              ask_cost(m, t) + json_number_value(json_object_get(before, "cost")));
         json_object_set_new(s->models, model, v);
     }
     free(name);
@@ -63,41 +68,64 @@ const char *step_text(struct step *s, int64_t i, json_t **reply, bool *stopped, 
 
 /* ------------------------------------------------------------------- the steps of a job */
 
-static bool write_records(const json_t *records, const char *path, struct err *e)
+static bool write_all(struct file_out *f, const json_t *records, struct err *e)
 {
-    struct file_out *f;
     size_t i;
-    json_t *v;
+    const json_t *v;
     bool ok = true;
-    if (!file_out_open(&f, path, false, e))
-        return false;
     json_array_foreach(records, i, v)
     {
         ok = ok && json_write_line(f, v, e);
     }
-    if (ok)
+    return ok;
+}
+
+bool step_write(const json_t *records, const char *path, struct err *e)
+{
+    struct file_out *f;
+    if (!file_out_open(&f, path, false, e))
+        return false;
+    if (write_all(f, records, e))
         return file_out_commit(f, e);
     file_out_abort(f);
     return false;
 }
 
+static bool write_out(struct step *s, struct err *e)
+{
+    s->written += (int64_t)json_array_size(s->out);
+    return (s->file || file_out_open(&s->file, s->path, false, e)) && write_all(s->file, s->out, e);
+}
+
+bool step_flush(struct step *s, struct err *e)
+{
+    bool ok = write_out(s, e);
+    json_array_clear(s->out);
+    return ok;
+}
+
 /* *records: what the step before wrote; replaced by what this one does. */
 static bool run_step(const struct promptcot *p, const struct plan *plan, json_t **records, json_t *report, struct err *e)
 {
-    struct step s = {.p = p, .name = plan->name, .in = *records, .out = json_array(), .dropped = json_object(), .models = json_object()};
-    bool ok = plan->run(&s, e);
-    replies_close(s.asks.replies);
-    size_t in = json_array_size(s.in), out = json_array_size(s.out);
     char *path = xprintf("%s/%s.jsonl", p->work, plan->output);
-    ok = ok && write_records(s.out, path, e);
+    struct step s = {
+        .p = p, .name = plan->name, .in = *records, .out = json_array(), .path = path, .dropped = json_object(), .models = json_object()};
+    bool ok = plan->run(&s, e) && write_out(&s, e);
+    replies_close(s.asks.replies);
+    if (ok)
+        ok = file_out_commit(s.file, e);
+    else
+        file_out_abort(s.file);
+    size_t in = json_array_size(s.in);
     if (ok) {
         char *why = json_object_size(s.dropped) ? json_dumps(s.dropped, 0) : xstrdup("");
-        log_line("promptcot: %s: %zu records in, %zu out: %s%s%s", plan->name, in, out, path, *why ? "; dropped " : "", why);
+        log_line("promptcot: %s: %zu records in, %lld out: %s%s%s", plan->name, in, (long long)s.written, path, *why ? "; dropped " : "",
+                 why);
         free(why);
         json_array_append_new(report, json_pack("{s:s, s:I, s:I, s:O, s:O}", "step", plan->name, "in", (json_int_t)in, "out",
-                                                (json_int_t)out, "dropped", s.dropped, "models", s.models));
+                                                (json_int_t)s.written, "dropped", s.dropped, "models", s.models));
     }
-    if (ok && out == 0)
+    if (ok && s.written == 0)
         ok = err_set(e, "%s: no record is left; %s says why the others went", plan->name, path);
     free(path);
     json_decref(s.in);
@@ -123,6 +151,17 @@ static void add_mean_reward(json_t *report, const json_t *records)
         json_object_set_new(report, "mean_reward", json_real(sum / n));
 }
 
+/* With what the records of this folder were made: as given and by default. Keys of endpoints are not in it. */
+static bool write_settings(const struct promptcot *p, struct err *e)
+{
+    char *path = xprintf("%s/settings.json", p->work);
+    json_t *v = conf_to_json(p, promptcot_table);
+    bool ok = json_write_path(path, v, e);
+    json_decref(v);
+    free(path);
+    return ok;
+}
+
 bool promptcot_run(const struct promptcot *p, struct err *e)
 {
     const struct plan *job = jobs[p->job];
@@ -133,7 +172,7 @@ bool promptcot_run(const struct promptcot *p, struct err *e)
         found = found || strcmp(s->name, p->until) == 0;
     if (ok && !found)
         ok = err_set(e, "until: the job %s has no step \"%.40s\"", promptcot_job_names[p->job], p->until);
-    ok = ok && file_mkdirs(p->work, e);
+    ok = ok && file_mkdirs(p->work, e) && write_settings(p, e);
     for (const struct plan *s = job; ok && s->name; s++) {
         ok = run_step(p, s, &records, steps, e);
         add_mean_reward(report, records);

@@ -4,16 +4,17 @@
  * `work`, a record a line:
  *   synthesis    combine    concepts.jsonl -> combinations: concepts that go together, and a level
  *                rationale  -> rationales: several for a combination
- *                problem    -> problems, without repeats and without copies of evaluation problems
+ *                problem    -> problems, without repeats, near repeats and copies of evaluation problems; problem.removed.jsonl lists these
  *                judge      -> judged: those that every judge calls perfect
  *                reward     -> rewarded: log-probabilities, and of several rationales of a combination the best
- *                answer     -> records: the teacher's answers that agree, as records of prepare with where everything came from
+ *                answer     -> records: the teacher's answers that agree (programs: in what they print for inputs that the teacher makes, too), as records of
+ *                prepare with where everything came from
  *   expectation  posterior  pairs.jsonl (concepts, level, problem) -> posteriors: several rationales for a problem that is there
  *                lesson     -> lessons: the best by reward; generator.jsonl and rationale_model.jsonl, what the two models are to learn
  *   triples      triple     pairs.jsonl that have a rationale -> triples, and the same two files: what the two models begin with
  * Records keep the keys of those that they came from. A step's files are a function of its settings, its input and the replies (NAME.replies.jsonl),
  * so all steps are gone through again on every run; what was answered is not asked again, and a run that was ended goes on to the same bytes.
- * report.json: what went in and out of each step and why, tokens, cost.
+ * report.json: what went in and out of each step and why, tokens, cost. settings.json: what the run was asked for.
  */
 #ifndef INFER_PROMPTCOT_PROMPTCOT_H
 #define INFER_PROMPTCOT_PROMPTCOT_H
@@ -28,8 +29,8 @@ enum promptcot_domain { DOMAIN_MATH, DOMAIN_CODE };
 struct promptcot {
     char *work, *concepts, *pairs, *until;
     int job, domain;
-    int64_t seed, problems, together, least_level, most_level, keep;
-    double closeness, agree;
+    int64_t seed, problems, together, least_level, most_level, keep, inputs;
+    double closeness, similarity, agree, cpu_s;
     bool thought;
     struct conf_strs levels, judges;
     struct conf_list models;
@@ -45,12 +46,15 @@ bool promptcot_check(const struct promptcot *p, struct err *e);
 /* All steps of the job, up to `until`. */
 bool promptcot_run(const struct promptcot *p, struct err *e);
 
-/* A step at work. */
+/* A step at work. The records that it reads and those that it makes are in memory, some kB each; the teacher's answers are not. */
 struct step {
     const struct promptcot *p;
     const char *name;
-    json_t *in;      /* [records]; NULL for the first step */
-    json_t *out;     /* [records] */
+    json_t *in;            /* [records]; NULL for the first step */
+    json_t *out;           /* [records], those that are not written yet */
+    struct file_out *file; /* where they go; NULL: not opened yet */
+    const char *path;
+    int64_t written;
     json_t *dropped; /* reason -> records */
     struct asks asks;
     json_t *models; /* name -> {"requests", "failed", "tokens_in", "tokens_out", "cost"} */
@@ -63,6 +67,9 @@ bool step_ask(struct step *s, const char *model, const char *suffix, struct err 
  * and counts as dropped; NULL with *broken: e. */
 const char *step_text(struct step *s, int64_t i, json_t **reply, bool *stopped, bool *broken, struct err *e);
 
+/* Writes s->out and empties it: for a step whose records need not all be in memory, as no other step reads them. */
+bool step_flush(struct step *s, struct err *e);
+
 bool step_combine(struct step *s, struct err *e);
 bool step_rationale(struct step *s, struct err *e);
 bool step_problem(struct step *s, struct err *e);
@@ -72,6 +79,9 @@ bool step_answer(struct step *s, struct err *e);
 bool step_posterior(struct step *s, struct err *e);
 bool step_lesson(struct step *s, struct err *e);
 bool step_triple(struct step *s, struct err *e);
+/* Inside: a file of records, one a line; of s->out those problems that repeat others or copy evaluation problems go, listed in NAME.removed.jsonl. */
+bool step_write(const json_t *records, const char *path, struct err *e);
+bool step_take_out(struct step *s, struct err *e);
 /* Inside: the pairs as records with their prompts, in s->in; generator.jsonl and rationale_model.jsonl of s->out. */
 bool step_read_pairs(struct step *s, struct err *e);
 bool step_write_lessons(struct step *s, struct err *e);

@@ -1,5 +1,6 @@
 /* infer/promptcot/replies.c - see replies.h. */
 #include "infer/promptcot/replies.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "data/select/table.h"
 #include <errno.h>
@@ -52,27 +53,33 @@ static const char *key_of(const char *line, size_t n)
     return is ? line + b : NULL;
 }
 
-/* Finds the lines; what follows the last whole one goes. */
+/* Finds the lines; what follows the last whole one goes. A whole line of another kind is no trace of a kill: nothing is touched then. */
 static bool scan(struct replies *r, struct err *e)
 {
     FILE *f = fdopen(dup(r->fd), "r");
     char *line = NULL;
     size_t room = 0;
     ssize_t n;
+    int64_t number = 1;
+    bool ok = true;
     if (!f)
         return fail(r, "read", e);
-    while ((n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n') {
+    for (; ok && (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; number++) {
         line[n - 1] = '\0';
         const char *key = key_of(line, (size_t)n - 1);
-        if (!key)
-            break;
-        add(r, key, r->size, n - 1);
+        ok = key ||
+             err_set(e, "%s:%lld is no reply that this program wrote; put the file right, or move it away and all of it is asked again",
+                     r->path, (long long)number);
+        if (ok)
+            add(r, key, r->size, n - 1);
         r->size += n;
     }
-    if (n > 0)
+    if (ok && n > 0)
         log_line("%s: its last line was cut off; it goes, and what it answered is asked again", r->path);
     free(line);
     fclose(f);
+    if (!ok)
+        return false;
     return ftruncate(r->fd, r->size) == 0 || fail(r, "shorten", e);
 }
 
@@ -116,17 +123,12 @@ json_t *replies_get(const struct replies *r, const char key[HASH_XXH3_HEX], stru
         err_set(e, "%s holds no reply to this request", r->path);
         return NULL;
     }
-    size_t n = (size_t)r->line[i].n, done = 0;
+    size_t n = (size_t)r->line[i].n;
     char *text = xmalloc(n);
-    while (done < n) {
-        ssize_t got = pread(r->fd, text + done, n - done, r->line[i].at + (int64_t)done);
-        if (got <= 0 && !(got < 0 && errno == EINTR))
-            break;
-        done += got > 0 ? (size_t)got : 0;
-    }
-    json_t *v = done == n ? json_parse(text, n, r->path, e) : NULL, *reply = json_incref(json_object_get(v, "reply"));
-    if (done < n)
-        fail(r, "read", e);
+    bool ok = file_read_at(r->fd, text, n, r->line[i].at) || fail(r, "read", e);
+    json_t *v = ok ? json_parse(text, n, r->path, e) : NULL, *reply = json_incref(json_object_get(v, "reply"));
+    if (v && !reply)
+        err_set(e, "%s: the line of this request holds no \"reply\"", r->path);
     json_decref(v);
     free(text);
     return reply;
@@ -140,18 +142,13 @@ bool replies_put(struct replies *r, const char key[HASH_XXH3_HEX], json_t *reply
     must(v);
     char *text = json_line(v);
     must(text);
-    size_t n = strlen(text), done = 0;
+    size_t n = strlen(text);
     text[n] = '\n'; /* in place of the NUL */
-    while (done < n + 1) {
-        ssize_t put = pwrite(r->fd, text + done, n + 1 - done, r->size + (int64_t)done);
-        if (put < 0 && errno != EINTR)
-            break;
-        done += put > 0 ? (size_t)put : 0;
-    }
+    bool ok = file_write_at(r->fd, text, n + 1, r->size) || fail(r, "write", e);
     free(text);
     json_decref(v);
-    if (done < n + 1)
-        return fail(r, "write", e);
+    if (!ok)
+        return false;
     add(r, key, r->size, (int64_t)n);
     r->size += (int64_t)n + 1;
     return true;

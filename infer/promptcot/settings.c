@@ -1,5 +1,6 @@
 /* infer/promptcot/settings.c - the table of settings of promptcot, and what has to hold between them. */
 #include "core/file.h"
+#include "infer/code/sandbox.h"
 #include "infer/promptcot/promptcot.h"
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,13 @@ const struct conf_field promptcot_table[] = {
     SAMPLING(rationale, 2048, 0.8, 1),
     {.key = "problem.model", .type = CONF_STR, AT(problem_model), .help = "model that writes problems from them"},
     SAMPLING(problem, 2048, 0.8, 1),
+    {.key = "problem.similarity",
+     .type = CONF_FLOAT,
+     AT(similarity),
+     .def = 0.7,
+     .min = 0.3,
+     .max = 1,
+     .help = "share of common three-word runs that makes a problem a near repeat of one before it; other numbers are other words here"},
     DECONTAM_FIELDS("decontaminate.", offsetof(struct promptcot, decontaminate)),
     {.key = "judge.models", .type = CONF_STRS, AT(judges), .help = "models that judge; none: nothing is judged"},
     SAMPLING(judge, 2048, 0, 1),
@@ -71,7 +79,23 @@ const struct conf_field promptcot_table[] = {
      AT(agree),
      .def = 0.5,
      .max = 1,
-     .help = "share of the samples that must have the most frequent answer (mathematics)"},
+     .help = "share of the samples that must have the most frequent answer"},
+    {.key = "answer.inputs",
+     .type = CONF_INT,
+     AT(inputs),
+     .def = 5,
+     .min = 0,
+     .max = 100,
+     .help =
+         "code: the teacher makes so many inputs for each problem, and programs that print the same for all of them have the same answer; 0: "
+         "programs are not run, and any is as good as another"},
+    {.key = "answer.cpu_seconds",
+     .type = CONF_FLOAT,
+     AT(cpu_s),
+     .def = 6,
+     .min = 0.1,
+     .max = 3600,
+     .help = "CPU time of a program for an input"},
     {.key = "answer.keep", .type = CONF_INT, AT(keep), .def = 1, .min = 1, .max = 1024, .help = "answers kept of a problem, at most"},
     {.key = "answer.thought",
      .type = CONF_BOOL,
@@ -97,6 +121,18 @@ static bool named(const struct promptcot *p, const char *key, const char *name, 
     return ask_model_find(&p->models, name, e) || err_in(e, "%s", key);
 }
 
+/* Whether programs can be run is known before models are asked for days. */
+static bool programs_run(const struct promptcot *p, struct err *e)
+{
+    if (p->job != JOB_SYNTHESIS || p->domain != DOMAIN_CODE || p->inputs == 0 || (p->until && strcmp(p->until, "answer") != 0))
+        return true;
+    struct sandbox *s = sandbox_open(false, e);
+    if (!s)
+        return err_in(e, "the domain code runs the teacher's programs (answer.inputs 0 does without)");
+    sandbox_close(s);
+    return true;
+}
+
 bool promptcot_check(const struct promptcot *p, struct err *e)
 {
     bool synthesis = p->job == JOB_SYNTHESIS, expectation = p->job == JOB_EXPECTATION;
@@ -120,5 +156,6 @@ bool promptcot_check(const struct promptcot *p, struct err *e)
         return err_set(e, "combine.least_level %lld is above combine.most_level %lld", (long long)p->least_level, (long long)p->most_level);
     return named(p, "combine.model", p->embed_model, synthesis, e) && named(p, "rationale.model", p->rationale_model, synthesis, e) &&
            named(p, "problem.model", p->problem_model, synthesis, e) && named(p, "answer.model", p->answer_model, synthesis, e) &&
-           named(p, "posterior.model", p->posterior_model, expectation, e) && named(p, "reward.model", p->reward_model, expectation, e);
+           named(p, "posterior.model", p->posterior_model, expectation, e) && named(p, "reward.model", p->reward_model, expectation, e) &&
+           programs_run(p, e);
 }

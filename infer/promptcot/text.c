@@ -1,11 +1,14 @@
 /* infer/promptcot/text.c - see text.h. */
 #include "infer/promptcot/text.h"
+#include "infer/tasks/answer.h" /* answer_after_think */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BEGIN_RATIONALE "<!-- BEGIN RATIONALE -->"
 #define BEGIN_PROBLEM   "<!-- BEGIN PROBLEM -->"
+#define BEGIN_INPUT     "<!-- BEGIN INPUT -->"
+#define END_INPUT       "<!-- END INPUT -->"
 
 const char *text_of(const json_t *record, const char *key)
 {
@@ -99,6 +102,15 @@ char *text_ask_judge(const json_t *concepts, const char *level, const char *rati
     return text;
 }
 
+char *text_ask_inputs(const char *problem, int64_t n)
+{
+    return xprintf(
+        "A program is to solve this problem; it reads its input from stdin and writes the answer to stdout.\n\n%s\n\n"
+        "Write %lld inputs to try such programs on, all valid and all different: small ones, edge cases, larger ones. Put each between " BEGIN_INPUT
+        " and " END_INPUT ", exactly as the program is to read it, and nothing of what it should print.",
+        problem, (long long)n);
+}
+
 /* ------------------------------------------------------------------- answers */
 
 /* The last begin mark counts: a model may think about the marks before it uses them. */
@@ -116,6 +128,34 @@ static char *between(const char *text, const char *begin, const char *end, bool 
     while (to > from && isspace((unsigned char)to[-1]))
         to--;
     return to > from ? xprintf("%.*s", (int)(to - from), from) : NULL;
+}
+
+json_t *text_inputs(const char *reply, int64_t n)
+{
+    const char *at = answer_after_think(reply), *end;
+    json_t *all = json_array();
+    for (at = at ? at : reply; (int64_t)json_array_size(all) < n && (at = strstr(at, BEGIN_INPUT)); at = end) {
+        at += strlen(BEGIN_INPUT);
+        if (!(end = strstr(at, END_INPUT)))
+            break;
+        at += strspn(at, " \t\r");
+        at += *at == '\n'; /* the line of the mark; what the input itself begins with stays */
+        const char *last = end;
+        while (last > at && isspace((unsigned char)last[-1]))
+            last--;
+        char *input = xprintf("%.*s\n", (int)(last - at), at);
+        bool fresh = last > at;
+        size_t i;
+        const json_t *other;
+        json_array_foreach(all, i, other)
+        {
+            fresh = fresh && strcmp(json_string_value(other), input) != 0;
+        }
+        if (fresh)
+            json_array_append_new(all, json_string(input));
+        free(input);
+    }
+    return all;
 }
 
 char *text_rationale(const char *reply, bool stopped)

@@ -29,6 +29,11 @@ char *text_ask_problem(const char *prompt, const char *rationale, bool chat);
 char *text_ask_posterior(const char *prompt, const char *problem, bool chat);
 char *text_ask_judge(const json_t *concepts, const char *level, const char *rationale, const char *problem);
 
+/* Inputs for programs that solve the problem. In a reply each stands between its marks, and the thought before is not looked at: an array of
+ * different texts that end with a newline, at most n of them; the caller json_decref()s. */
+char *text_ask_inputs(const char *problem, int64_t n);
+json_t *text_inputs(const char *reply, int64_t n);
+
 /* What stands between the begin mark (or the beginning) and the end mark, without blanks around it. stopped: the text ended at the end mark, so
  * that this is not in it. NULL: it is empty, or its end is missing. */
 char *text_rationale(const char *reply, bool stopped);

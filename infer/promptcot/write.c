@@ -1,12 +1,8 @@
 /* infer/promptcot/write.c - the steps that write: rationales from concepts, problems from rationales, rationales for problems. See promptcot.h. */
-#include "data/select/table.h"
-#include "data/select/words.h"
 #include "infer/promptcot/promptcot.h"
 #include "infer/promptcot/text.h"
 #include <stdlib.h>
 #include <string.h>
-#define XXH_INLINE_ALL /* no library to link */
-#include <xxhash.h>    /* XXH3_64bits */
 
 /* What differs between the three steps. */
 struct writing {
@@ -75,50 +71,10 @@ bool step_rationale(struct step *s, struct err *e)
     return write_all(s, &w, e);
 }
 
-/* Takes out problems that are there already, in the same words, and copies of evaluation problems. */
-static bool take_out(struct step *s, struct err *e)
-{
-    struct decontam *d = NULL;
-    struct decontam_room room = {0};
-    struct words w = {0};
-    struct table seen = {0};
-    json_t *kept = json_array(), *one;
-    size_t i;
-    if (s->p->decontaminate.against.n > 0 && !decontam_open(&d, &s->p->decontaminate, e)) {
-        json_decref(kept);
-        return false;
-    }
-    json_array_foreach(s->out, i, one)
-    {
-        const char *problem = text_of(one, "problem");
-        uint64_t h = 0;
-        words_of(&w, problem, strlen(problem));
-        for (int64_t k = 0; k < w.n; k++)
-            h = XXH3_64bits_withSeed(&w.at[k].hash, sizeof w.at[k].hash, h);
-        json_t *asked = json_pack("{s:s}", "prompt", problem), *hit = d ? decontam_find(d, asked, &room) : NULL;
-        bool fresh = *table_put(&seen, h, (int32_t)i) == (int32_t)i;
-        if (hit)
-            step_drop(s, "contaminated");
-        else if (!fresh)
-            step_drop(s, "duplicate");
-        else
-            json_array_append(kept, one);
-        json_decref(hit);
-        json_decref(asked);
-    }
-    json_decref(s->out);
-    s->out = kept;
-    decontam_close(d);
-    decontam_room_free(&room);
-    words_free(&w);
-    table_free(&seen);
-    return true;
-}
-
 bool step_problem(struct step *s, struct err *e)
 {
     struct writing w = {s->p->problem_model, "problem", END_PROBLEM, "p", s->p->problem, ask_problem, text_problem};
-    if (!write_all(s, &w, e) || !take_out(s, e))
+    if (!write_all(s, &w, e) || !step_take_out(s, e))
         return false;
     size_t i;
     json_t *one;
@@ -133,9 +89,14 @@ bool step_problem(struct step *s, struct err *e)
 
 /* ------------------------------------------------------------------- problems that are there */
 
+struct pairs {
+    json_t *all, *seen; /* seen: id -> line */
+};
+
 static bool read_pair(void *ctx, json_t *record, int64_t line, struct err *e)
 {
-    json_t *all = ctx, *concepts = json_object_get(record, "foundational_concepts"), *id = json_object_get(record, "id");
+    struct pairs *pairs = ctx;
+    json_t *concepts = json_object_get(record, "foundational_concepts"), *id = json_object_get(record, "id");
     const char *level, *problem;
     bool strings = json_array_size(concepts) > 0;
     for (size_t i = 0; i < json_array_size(concepts); i++)
@@ -144,10 +105,20 @@ static bool read_pair(void *ctx, json_t *record, int64_t line, struct err *e)
         return err_set(e, "\"foundational_concepts\" must be a list of strings, got %s", concepts ? json_type_name(concepts) : "nothing");
     if (!json_get_str(record, "level", &level, e) || !json_get_str(record, "problem", &problem, e))
         return false;
-    char *prompt = text_prompt(concepts, level),
-         *name = json_is_string(id) ? xstrdup(json_string_value(id)) : xprintf("pair%lld", (long long)line);
-    json_array_append_new(all, json_pack("{s:s, s:O, s:s, s:s, s:s, s:O*}", "id", name, "foundational_concepts", concepts, "level", level,
-                                         "prompt", prompt, "problem", problem, "rationale", json_object_get(record, "rationale")));
+    char *name = json_is_string(id)    ? xstrdup(json_string_value(id))
+                 : json_is_integer(id) ? xprintf("%lld", (long long)json_integer_value(id))
+                                       : xprintf("pair%lld", (long long)line);
+    if (json_object_get(pairs->seen, name)) { /* samples are told apart by it */
+        err_set(e, "the id \"%.80s\" is that of line %lld already", name,
+                (long long)json_integer_value(json_object_get(pairs->seen, name)));
+        free(name);
+        return false;
+    }
+    json_object_set_new(pairs->seen, name, json_integer(line));
+    char *prompt = text_prompt(concepts, level);
+    json_array_append_new(pairs->all,
+                          json_pack("{s:s, s:O, s:s, s:s, s:s, s:O*}", "id", name, "foundational_concepts", concepts, "level", level,
+                                    "prompt", prompt, "problem", problem, "rationale", json_object_get(record, "rationale")));
     free(prompt);
     free(name);
     return true;
@@ -155,8 +126,10 @@ static bool read_pair(void *ctx, json_t *record, int64_t line, struct err *e)
 
 bool step_read_pairs(struct step *s, struct err *e)
 {
-    s->in = json_array();
-    return json_each_line(s->p->pairs, read_pair, s->in, e);
+    struct pairs pairs = {s->in = json_array(), json_object()};
+    bool ok = json_each_line(s->p->pairs, read_pair, &pairs, e);
+    json_decref(pairs.seen);
+    return ok;
 }
 
 bool step_triple(struct step *s, struct err *e)

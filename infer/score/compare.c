@@ -7,7 +7,13 @@
 
 /* ---- numbers ---- */
 
-/* id -> how many samples are right, in the order of the verdicts. NULL: not a SCORE document. */
+static int64_t right_of(const json_t *problem)
+{
+    return json_integer_value(json_object_get(problem, "right"));
+}
+
+/* id -> {"right": how many samples are, "gold": the expected answer, if verdicts tell it}, in the order of the verdicts. NULL: not a SCORE
+ * document. */
 static json_t *counts_of(const json_t *score, const char *label, int64_t *samples, struct err *e)
 {
     const json_t *verdicts = json_object_get(score, "verdicts");
@@ -27,8 +33,8 @@ static json_t *counts_of(const json_t *score, const char *label, int64_t *sample
             json_decref(count);
             return NULL;
         }
-        int64_t right = json_integer_value(json_object_get(count, id)) + json_is_true(json_object_get(v, "correct"));
-        json_object_set_new(count, id, json_integer(right));
+        int64_t right = right_of(json_object_get(count, id)) + json_is_true(json_object_get(v, "correct"));
+        json_object_set_new(count, id, json_pack("{s:I, s:O?}", "right", (json_int_t)right, "gold", json_object_get(v, "gold")));
         free(id);
     }
     return count;
@@ -37,21 +43,27 @@ static json_t *counts_of(const json_t *score, const char *label, int64_t *sample
 static bool pair_up(struct comparison *c, json_t *a, json_t *b, struct err *e)
 {
     const char *id;
-    json_t *right;
+    json_t *problem;
     size_t most = json_object_size(a);
     c->id = xcalloc(most + 1, sizeof(*c->id));
     c->side[0].right = xcalloc(most + 1, sizeof(int64_t));
     c->side[1].right = xcalloc(most + 1, sizeof(int64_t));
-    json_object_foreach(a, id, right)
+    json_object_foreach(a, id, problem)
     {
         const json_t *other = json_object_get(b, id);
         if (!other) {
             c->side[0].only++;
             continue;
         }
+        const char *gold = json_string_value(json_object_get(problem, "gold")),
+                   *other_gold = json_string_value(json_object_get(other, "gold"));
+        if (gold && other_gold && strcmp(gold, other_gold) != 0)
+            return err_set(
+                e, "the problem \"%.80s\" has the answer %.80s in %s and %.80s in %s: two evaluations of the same problems are needed", id,
+                gold, c->side[0].label, other_gold, c->side[1].label);
         c->id[c->m] = xstrdup(id);
-        c->side[0].right[c->m] = json_integer_value(right);
-        c->side[1].right[c->m++] = json_integer_value(other);
+        c->side[0].right[c->m] = right_of(problem);
+        c->side[1].right[c->m++] = right_of(other);
     }
     c->side[1].only = (int64_t)json_object_size(b) - c->m;
     for (int k = 0; k < 2; k++)
@@ -183,6 +195,22 @@ static char *verdict(const struct comparison *c)
         c->side[0].samples == 1 && c->side[1].samples == 1 ? ": McNemar's" : "", p->p_these);
 }
 
+/* The rules that a side's verdicts follow; scores without the key are older than the choice. */
+static const char *judge_of(const struct side *s)
+{
+    const char *judge = json_string_value(json_object_get(s->score, "judge"));
+    return judge ? judge : "default";
+}
+
+/* A difference of judges is no difference of models. NULL: there is none. */
+static char *other_judge(const struct comparison *c)
+{
+    const struct side *a = &c->side[0], *b = &c->side[1];
+    return strcmp(judge_of(a), judge_of(b)) == 0
+               ? NULL
+               : xprintf("The judges differ: --judge %s in %s, --judge %s in %s.", judge_of(a), a->label, judge_of(b), b->label);
+}
+
 static char *left_out(const struct comparison *c)
 {
     const struct side *a = &c->side[0], *b = &c->side[1];
@@ -195,7 +223,7 @@ void comparison_text(FILE *to, const struct comparison *c)
 {
     int n, width[4] = {0};
     struct row *rows = rows_of(c, &n);
-    char *words = verdict(c), *out = left_out(c);
+    char *words = verdict(c), *out = left_out(c), *judges = other_judge(c);
     const char *const heading[4] = {json_string_value(json_object_get(c->side[0].score, "task")), c->side[0].label, c->side[1].label,
                                     "difference"};
     for (int j = 0; j < 4; j++) {
@@ -210,6 +238,9 @@ void comparison_text(FILE *to, const struct comparison *c)
     fprintf(to, "%s\n", words);
     if (out)
         fprintf(to, "%s\n", out);
+    if (judges)
+        fprintf(to, "%s\n", judges);
+    free(judges);
     free(words);
     free(out);
     rows_free(rows, n);
@@ -278,7 +309,7 @@ void comparison_html(struct html *h, const struct comparison *c)
 {
     int n;
     struct row *rows = rows_of(c, &n);
-    char *words = verdict(c), *out = left_out(c);
+    char *words = verdict(c), *out = left_out(c), *judges = other_judge(c);
     struct html_bar bar[2];
     html_element(h, "h2", NULL, json_string_value(json_object_get(c->side[0].score, "task")));
     for (int k = 0; k < 2; k++) {
@@ -298,7 +329,10 @@ void comparison_html(struct html *h, const struct comparison *c)
     html_element(h, "p", NULL, words);
     if (out)
         html_element(h, "p", "dim", out);
+    if (judges)
+        html_element(h, "p", "bad", judges);
     problems(h, c);
+    free(judges);
     free(words);
     free(out);
     rows_free(rows, n);

@@ -23,7 +23,8 @@ struct comparison {
     char **id; /* [m] in a's order */
     struct paired paired;
 };
-/* Borrows the scores and labels. False: not SCORE documents, of different tasks, or without a problem in common. Free in either case. */
+/* Borrows the scores and labels. False: not SCORE documents, of different tasks, without a problem in common,
+ * or with a problem whose expected answer is not the same. Free in either case. */
 bool comparison_make(struct comparison *c, const json_t *a, const char *label_a, const json_t *b, const char *label_b, struct err *e);
 void comparison_text(FILE *to, const struct comparison *c);
 void comparison_html(struct html *h, const struct comparison *c);

@@ -74,23 +74,35 @@ double metric_majority(const char *const *key, const unsigned char *correct, int
 
 double metric_majority_variance(const char *const *key, const unsigned char *correct, int64_t n, uint64_t seed, uint64_t stream)
 {
-    enum { DRAWS = 400 };
-    int64_t *of = xcalloc(2 * (size_t)n + 1, sizeof(*of)), *votes = of + n;
+    enum { DRAWS = 200 };
+    int64_t *of = xcalloc(3 * (size_t)n + 1, sizeof(*of)), *drawn = of + n, *votes = drawn + n;
     classes(of, key, n);
-    double sum = 0, squares = 0;
+    double sum = 0, squares = 0, again = 0;
+    uint64_t next = 0;
     for (int64_t d = 0; d < DRAWS; d++) {
         memset(votes, 0, (size_t)n * sizeof(*votes));
         for (int64_t i = 0; i < n; i++) {
-            int64_t c = of[rng_below(seed, stream, (uint64_t)(d * n + i), (uint64_t)n)];
-            if (c >= 0)
-                votes[c]++;
+            drawn[i] = of[rng_below(seed, stream, next++, (uint64_t)n)];
+            if (drawn[i] >= 0)
+                votes[drawn[i]]++;
         }
-        double x = winner(votes, correct, n);
+        double x = winner(votes, correct, n), twice[2];
         sum += x;
         squares += x * x;
+        for (int t = 0; t < 2; t++) { /* draws from the draw: half their squared difference is its variance */
+            memset(votes, 0, (size_t)n * sizeof(*votes));
+            for (int64_t i = 0; i < n; i++) {
+                int64_t c = drawn[rng_below(seed, stream, next++, (uint64_t)n)];
+                if (c >= 0)
+                    votes[c]++;
+            }
+            twice[t] = winner(votes, correct, n);
+        }
+        again += (twice[0] - twice[1]) * (twice[0] - twice[1]) / 2;
     }
     free(of);
-    return fmax(0.0, squares / DRAWS - sum / DRAWS * (sum / DRAWS));
+    double once = squares / DRAWS - sum / DRAWS * (sum / DRAWS);
+    return 2 * once - again / DRAWS;
 }
 
 struct interval metric_wilson(double p, double n)
@@ -101,12 +113,23 @@ struct interval metric_wilson(double p, double n)
     return (struct interval){fmin(p, fmax(0.0, middle - half)), fmax(p, fmin(1.0, middle + half))};
 }
 
-struct interval metric_sampling(double p, int64_t m, double groups, double variance)
+/* added: a variance that is added to that of the samples, in squared values of one of the groups. */
+static struct interval sampling(double p, int64_t m, double groups, double variance, double added)
 {
     must(m > 0 && groups >= 1 && variance >= 0);
     double trials = (double)m * groups, most = p * (1 - p) * trials, is = variance * groups * groups;
-    double share = (is + 1) / (fmax(most, is) + 1); /* of the variance that independent trials would have */
+    double share = (is + added) / (fmax(most, is) + added); /* of the variance that independent trials would have */
     return metric_wilson(p, trials / share);
+}
+
+struct interval metric_sampling(double p, int64_t m, double groups, double variance)
+{
+    return sampling(p, m, groups, variance, 1);
+}
+
+struct interval metric_sampling_votes(double p, int64_t m, double variance)
+{
+    return sampling(p, m, 1, fmax(0.0, variance), 0.25);
 }
 
 struct interval metric_sampling_pass(const int64_t *right, int64_t m, int64_t n, int64_t k, bool *bound)

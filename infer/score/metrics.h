@@ -3,10 +3,17 @@
  * Two questions have two intervals:
  *   "these problems"       the problems stand fixed, the samples are drawn anew: what would the same model score here again?
  *   "problems like these"  the problems are drawn anew as well: what does the model score on such problems?
- * m problems with n samples each; right[i] of them (0 .. n) are right. tests/test_metrics_coverage.c measures every interval's coverage:
- * between 93.5% and 97% at 30 problems, accuracies of 5% to 95%, 1, 4 and 16 samples, and spreads between problems from none to nearly all
- * or nothing. With one sample a problem nothing tells noise from spread: "these problems" is then the widest that it can be, and covers
- * 94.5% and more. So do both of a pass@k near 1.
+ * m problems with n samples each; right[i] of them (0 .. n) are right.
+ *
+ * tests/test_metrics_coverage.c measures how often each interval holds the truth: at 30 problems, accuracies of 5% to 95%, 1, 4 and 16 samples,
+ * and spreads between problems from none to nearly all or nothing, between 93.5% and 97% save where that cannot be:
+ *   one sample, "these problems": nothing tells noise from spread. Problems that are always or never solved leave the same counts as problems
+ *       that are all alike; in the former every interval holds the truth, so one that is wide enough for the latter covers up to 100%.
+ *   pass@k near 1, "these problems": a few hard problems that no sample has shown could be there or not. An interval from the beta population
+ *       below comes within the range where that is the population, and to 47% where half of the problems are hard; so it stays wide.
+ *   a difference where few problems differ, "problems like these": 0 is left out from so many one-sided problems on, and no number of them
+ *       gives between 91.3% and 97.1% (the sums are in the test).
+ *   majority votes among 4 samples or of problems that are all but certain: up to 99% for "these problems".
  */
 #ifndef INFER_SCORE_METRICS_H
 #define INFER_SCORE_METRICS_H
@@ -29,7 +36,9 @@ double metric_mean_pass(const int64_t *right, int64_t m, int64_t n, int64_t k);
 /* Right answers under majority vote: key[i] is the answer of sample i (NULL: none, no vote), correct[i] its verdict. Ties are split: the
  * expected value when one of the tied answers is drawn. */
 double metric_majority(const char *const *key, const unsigned char *correct, int64_t n);
-/* The variance of that when the n samples are drawn anew (bootstrap of them; seed and stream choose its random numbers). */
+/* The variance of that when the n samples are drawn anew, by the bootstrap. Votes among samples are more one-sided than among new ones, so
+ * what a second bootstrap of the first's draws loses once more is given back; the sum over problems is what counts, one may be below 0.
+ * seed and stream choose its random numbers. */
 double metric_majority_variance(const char *const *key, const unsigned char *correct, int64_t n, uint64_t seed, uint64_t stream);
 
 /* Wilson's score interval (1927) for a share p of n independent trials; n may be fractional. */
@@ -37,8 +46,11 @@ struct interval metric_wilson(double p, double n);
 
 /* "These problems" for a mean p of m problems' values in [0, 1]: Wilson's interval with as many trials as give the variance that sampling
  * has. variance: the sum of the problems' sampling variances; groups: how many independent values a problem's value is the mean of (n / k
- * for pass@k, 1 for a vote). One trial is added, so that problems whose samples all agree do not claim certainty. */
+ * for pass@k). One trial is added, so that problems whose samples all agree do not claim certainty. */
 struct interval metric_sampling(double p, int64_t m, double groups, double variance);
+/* The same for majority votes, with the sum of metric_majority_variance(). What is added is the variance of half a vote: most votes are all
+ * but certain. */
+struct interval metric_sampling_votes(double p, int64_t m, double variance);
 /* The same for the mean of pass@k. The variance is the unbiased estimate C(n-c, k)^2 / C(n, k)^2 - C(n-c, 2k) / C(n, 2k). From 2k > n
  * there is none, and the interval is the widest, that of m trials: then *bound is true. */
 struct interval metric_sampling_pass(const int64_t *right, int64_t m, int64_t n, int64_t k, bool *bound);
@@ -56,6 +68,9 @@ void metric_population_close(struct metric_population *p);
 /* The accuracy's interval in one call; with one sample a problem it is Wilson's. */
 struct interval metric_like_these(const int64_t *right, int64_t m, int64_t n);
 
+/* The chance that a weighted mean of n values lies below x, its weights Dirichlet distributed with these parameters, all above 0. To 1e-5. */
+double metric_weighted_below(const double *value, const double *weight, int64_t n, double x);
+
 /* Two runs, a and b, on the same m problems; the difference is that of their mean accuracies, a - b. */
 struct paired {
     double difference;
@@ -65,10 +80,11 @@ struct paired {
     int64_t a_better, b_better, equal; /* problems, by their means */
 };
 /* Tests: two-sided, the share of arrangements whose difference is at least as large. With one sample each both are McNemar's exact test.
- * Intervals: for these problems, each run's own, put together as for a difference of independent estimates (MOVER: Zou and Donner 2008);
- * for problems like these, Student's t on the problems' differences, at least as wide as if two problems differed by one sample; these
- * cover 91.5% to 98.5% in the simulations. False: n_a and n_b have so large a common multiple that the exact tests would take too
- * much memory. */
+ * Intervals: for these problems, each run's own, put together as for a difference of independent estimates (MOVER: Zou and Donner 2008).
+ * For problems like these, the differences seen with random weights (the Bayesian bootstrap, Rubin 1981) and, since what was not seen may
+ * exist, two imagined ones of together the weight of one problem: the largest that was seen, upwards and downwards, each with half, but with
+ * more on the side to which the sum leans (not with one sample each, where the halves are Jeffreys' prior).
+ * False: n_a and n_b have so large a common multiple that the exact tests would take too much memory. */
 bool metric_paired(struct paired *out, const int64_t *right_a, int64_t n_a, const int64_t *right_b, int64_t n_b, int64_t m, struct err *e);
 
 #ifdef __cplusplus

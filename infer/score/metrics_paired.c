@@ -127,29 +127,96 @@ static struct interval mover(double a, struct interval x, double b, struct inter
     return (struct interval){d - sqrt(la * la + ub * ub), d + sqrt(ua * ua + lb * lb)};
 }
 
-/* 97.5% point of Student's t (Cornish-Fisher expansion; tabled below 4 degrees of freedom). */
-static double student(double freedom)
+/* ---- the mean of differences like those seen ---- */
+
+double metric_weighted_below(const double *value, const double *weight, int64_t n, double x)
 {
-    const double z = 1.959963984540054, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z, f = freedom;
-    if (f < 4)
-        return f < 2 ? 12.7062 : f < 3 ? 4.3027 : 3.1824;
-    return z + (z3 + z) / (4 * f) + (5 * z5 + 16 * z3 + 3 * z) / (96 * f * f) + (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * f * f * f);
+    /* The sign of sum w_i (value_i - x) is that of Q = sum G_i (value_i - x) with independent G_i ~ Gamma(weight_i), whose characteristic
+     * function is the product of (1 - i t (value_i - x))^-weight_i. P(Q < 0) = 1/2 - 1/pi * integral over t > 0 of Im / t (Gil-Pelaez
+     * 1951), by the trapezoid rule in log t: the integrand is analytic there and falls exponentially on both sides. */
+    const double first = -9, last = 40;
+    double square = 0, mean = 0, sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        mean += weight[i] * (value[i] - x);
+        square += weight[i] * (value[i] - x) * (value[i] - x);
+    }
+    if (square == 0)
+        return 0.5;
+    double step = 0.25 / (1 + fabs(mean) / sqrt(square) / 3); /* farther from the mean it oscillates faster */
+    for (double v = first + step / 2; v < last; v += step) {
+        double t = exp(v) / sqrt(square), size = 0, angle = 0;
+        for (int64_t i = 0; i < n; i++) {
+            size -= 0.5 * weight[i] * log1p(t * t * (value[i] - x) * (value[i] - x));
+            angle += weight[i] * atan(t * (value[i] - x));
+        }
+        if (size < -35)
+            break;
+        sum += step * exp(size) * sin(angle);
+    }
+    sum += mean / sqrt(square) * exp(first); /* what is left out: sin(angle) / t is constant there */
+    return fmin(1.0, fmax(0.0, 0.5 - sum / M_PI));
 }
 
-/* The mean of the problems' differences d / unit, within what a difference can be. one: a sample's worth. */
-static struct interval student_mean(const int64_t *d, int64_t m, double unit, double one)
+/* Where metric_weighted_below() is share, between the least and the greatest value. */
+static double weighted_quantile(const double *value, const double *weight, int64_t n, double share)
 {
-    double n = (double)m, sum = 0, least = 2 * one * one, spread = 0;
+    double low = INFINITY, high = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        low = fmin(low, value[i]);
+        high = fmax(high, value[i]);
+    }
+    /* Regula falsi on the share's log odds, which are nearly straight; a side that stays is halved (Illinois). */
+    double odds = log(share / (1 - share)), at_low = -40, at_high = 40;
+    for (int turn = 0, side = 0; turn < 100 && high - low > 1e-9; turn++) {
+        double x = turn < 40 ? (low * at_high - high * at_low) / (at_high - at_low) : (low + high) / 2;
+        double below = metric_weighted_below(value, weight, n, x), at = log((below + 1e-17) / (1 - below + 1e-17)) - odds;
+        if (fabs(at) < 1e-7)
+            return x;
+        if (at < 0) {
+            low = x;
+            at_low = at;
+            at_high /= side < 0 ? 2 : 1;
+            side = -1;
+        } else {
+            high = x;
+            at_high = at;
+            at_low /= side > 0 ? 2 : 1;
+            side = 1;
+        }
+    }
+    return (low + high) / 2;
+}
+
+/* The middle 95% of the mean of problems like these, from the differences d / unit of m problems with n samples. */
+static struct interval mean_like(const int64_t *d, int64_t m, double unit, int64_t n)
+{
     if (m == 1)
         return (struct interval){-1, 1};
-    for (int64_t i = 0; i < m; i++)
-        sum += (double)d[i] / unit;
+    double up = 0, down = 0, far = 1 / (double)n, *value = xmalloc(2 * ((size_t)m + 2) * sizeof(*value)), *weight = value + m + 2;
+    int64_t different = 0;
     for (int64_t i = 0; i < m; i++) {
-        double x = (double)d[i] / unit - sum / n;
-        spread += x * x;
+        double x = (double)d[i] / unit;
+        up += fmax(x, 0);
+        down += fmax(-x, 0);
+        far = fmax(far, fabs(x));
+        int64_t j = 0;
+        while (j < different && value[j] != x)
+            j++;
+        if (j == different) {
+            value[different] = x;
+            weight[different++] = 0;
+        }
+        weight[j]++;
     }
-    double half = student(n - 1) * sqrt(fmax(spread, least) / (n * (n - 1)));
-    return (struct interval){fmax(-1, sum / n - half), fmin(1, sum / n + half)};
+    double lean = (1 - 1 / (double)n) * (up - down) / (up + down + 10 * far);
+    for (int side = -1; side <= 1; side += 2) {
+        value[different] = side * far;
+        weight[different++] = 0.5 * (1 + side * lean);
+    }
+    struct interval x = {weighted_quantile(value, weight, different, 0.025), weighted_quantile(value, weight, different, 0.975)};
+    free(value);
+    double mean = (up - down) / (double)m;
+    return (struct interval){fmin(x.low, mean), fmax(x.high, mean)};
 }
 
 struct interval metric_like_these(const int64_t *right, int64_t m, int64_t n)
@@ -178,7 +245,7 @@ bool metric_paired(struct paired *out, const int64_t *right_a, int64_t n_a, cons
     }
     bool ok = sign_test(&out->p_like, d, m, e) && deal_test(&out->p_these, right_a, n_a, right_b, n_b, m, e);
     double unit = (double)n_a * (double)(n_b / common);
-    out->like = student_mean(d, m, unit, 1 / (double)(n_a < n_b ? n_a : n_b));
+    out->like = mean_like(d, m, unit, n_a < n_b ? n_a : n_b);
     free(d);
     if (!ok)
         return false;

@@ -1,5 +1,6 @@
 /* infer/score/report.c - the program report: one page about a run: its curves, its scores beside each other, some of its answers. */
 #include "core/cli.h"
+#include "core/file.h"
 #include "core/hash.h"
 #include "core/html.h"
 #include "infer/score/curves.h"
@@ -88,7 +89,21 @@ static void training_section(struct html *h, const struct curves *r)
 
 /* ---- scores ---- */
 
-static bool read_scores(json_t *scores, const struct conf_strs *args, struct err *e)
+/* The page of a score, where scripts/evaluate.sh leaves it: report.html beside it, as a path from the folder of output. NULL: there is none,
+ * or it does not lie below that folder, so that a link would not last. */
+static char *own_page(const char *score, const char *output)
+{
+    const char *slash = strrchr(output, '/'), *end = strrchr(score, '/');
+    size_t above = slash ? (size_t)(slash - output) + 1 : 0;
+    if (!end || strncmp(score, output, above) != 0 || (!above && score[0] == '/') || strstr(score, "..") || strpbrk(score, "#?%"))
+        return NULL;
+    char *path = xprintf("%.*s/report.html", (int)(end - score), score);
+    char *page = file_exists(path) && strcmp(path, output) != 0 ? xstrdup(path + above) : NULL;
+    free(path);
+    return page;
+}
+
+static bool read_scores(json_t *scores, const struct conf_strs *args, const char *output, struct err *e)
 {
     for (int64_t i = 0; i < args->n; i++) {
         const char *equals = strchr(args->at[i], '=');
@@ -101,9 +116,10 @@ static bool read_scores(json_t *scores, const struct conf_strs *args, struct err
             json_decref(score);
             return err_set(e, "%s: has no metrics.accuracy.value; is this a file that score wrote?", equals + 1);
         }
-        char *label = xprintf("%.*s", (int)(equals - args->at[i]), args->at[i]);
-        json_array_append_new(scores, json_pack("{s:s, s:o}", "label", label, "score", score));
+        char *label = xprintf("%.*s", (int)(equals - args->at[i]), args->at[i]), *page = own_page(equals + 1, output);
+        json_array_append_new(scores, json_pack("{s:s, s:s?, s:o}", "label", label, "page", page, "score", score));
         free(label);
+        free(page);
     }
     return true;
 }
@@ -134,8 +150,17 @@ static void accuracy_section(struct html *h, const json_t *scores)
     json_array_foreach(scores, i, item)
     {
         const json_t *c = json_object_get(json_object_get(item, "score"), "counts");
+        const char *link = json_string_value(json_object_get(item, "page"));
         html_row(h);
-        html_cell(h, NULL, "%s", bar[i].name);
+        if (link) {
+            fputs("<td><a href=\"", h->f);
+            html_text(h, link);
+            fputs("\">", h->f);
+            html_text(h, bar[i].name);
+            fputs("</a></td>", h->f);
+        } else {
+            html_cell(h, NULL, "%s", bar[i].name);
+        }
         html_cell(h, "num", "%.1f%%", 100 * bar[i].value);
         html_cell(h, "num", "%.1f - %.1f%%", 100 * bar[i].low, 100 * bar[i].high);
         const json_t *these =
@@ -255,7 +280,7 @@ static bool build(struct html *h, const struct settings *s, json_t *scores, json
 {
     struct curves r = {0};
     bool ok = !s->metrics || curves_read(&r, s->metrics, e);
-    ok = ok && read_scores(scores, &s->score, e);
+    ok = ok && read_scores(scores, &s->score, s->output, e);
     for (int64_t i = 0; ok && i < s->prompts.n; i++)
         ok = json_each_line(s->prompts.at[i], keep_record, prompts, e);
     if (ok && json_array_size(scores))

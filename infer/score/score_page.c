@@ -174,6 +174,12 @@ static void pictures(struct page *p)
     free(at);
 }
 
+/* Whether an answer fits into a line; programs do not. */
+static bool is_short(const char *s)
+{
+    return strlen(s) <= 60 && !strchr(s, '\n');
+}
+
 static void sample(struct page *p, const json_t *v, size_t number)
 {
     struct html *h = &p->h;
@@ -186,6 +192,10 @@ static void sample(struct page *p, const json_t *v, size_t number)
             kind == RIGHT ? "good" : "bad", json_integer_value(json_object_get(v, "sample")), kinds[kind].name);
     if (tokens)
         fprintf(h->f, ", %" JSON_INTEGER_FORMAT " tokens", json_integer_value(tokens));
+    if (extracted && is_short(extracted)) {
+        fputs("; answered ", h->f);
+        html_text(h, extracted);
+    }
     fputs("; ", h->f);
     html_text(h, why ? why : "");
     fputs("</summary>\n", h->f);

@@ -3,6 +3,7 @@
 #include "core/hash.h"
 #include "infer/score/metrics.h"
 #include "infer/record.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,9 +94,9 @@ static bool read_answer(void *ctx, json_t *record, int64_t line, struct err *e)
     if (!json_get_str(record, "text", &text, e) ||
         (json_object_get(record, "finish_reason") && !json_get_str(record, "finish_reason", &finish, e)))
         return false;
-    bool cut = strcmp(finish, "length") == 0;
+    bool cut = strcmp(finish, "length") == 0 || strcmp(finish, "loop") == 0;
     if (!cut && strcmp(finish, "stop") != 0)
-        return err_set(e, "\"finish_reason\" must be \"stop\" or \"length\", got \"%.40s\"", finish);
+        return err_set(e, "\"finish_reason\" must be \"stop\", \"length\" or \"loop\", got \"%.40s\"", finish);
     struct problem *p = &s->problem[json_integer_value(at)];
     struct sample *sample = NULL;
     if (!insert_sample(p, number, line, &sample, e))
@@ -130,21 +131,25 @@ static void majority_metric(const struct scoring *s, json_t *metrics, const char
 {
     const char **key = xcalloc((size_t)s->most, sizeof(*key));
     unsigned char *correct = xcalloc((size_t)s->most, 1);
-    double sum = 0, variance = 0, m = (double)s->n;
+    double sum = 0, squares = 0, variance = 0, m = (double)s->n;
     for (int64_t i = 0; i < s->n; i++) {
         const struct problem *p = &s->problem[i];
         for (int64_t j = 0; j < s->most; j++) { /* a missing sample has no vote */
             key[j] = j < p->n ? p->sample[j].v.key : NULL;
             correct[j] = j < p->n && p->sample[j].v.correct;
         }
-        sum += metric_majority(key, correct, s->most);
+        double value = metric_majority(key, correct, s->most);
+        sum += value;
+        squares += value * value;
         variance += metric_majority_variance(key, correct, s->most, 0, (uint64_t)i);
     }
     free(key);
     free(correct);
-    struct interval like = metric_wilson(sum / m, m);
+    /* The values of problems are nearly all 0 or 1; ties between answers make them vary less. */
+    double spread = s->n > 1 ? fmax(0.0, (squares - sum * sum / m) * m / (m - 1)) : 0;
+    struct interval like = metric_sampling(sum / m, s->n, 1, spread);
     bool bound = s->most == 1;
-    json_object_set_new(metrics, name, metric_json(sum / m, like, bound ? like : metric_sampling(sum / m, s->n, 1, variance), bound));
+    json_object_set_new(metrics, name, metric_json(sum / m, like, bound ? like : metric_sampling_votes(sum / m, s->n, variance), bound));
 }
 
 static void pass_metrics(const struct scoring *s, json_t *metrics)

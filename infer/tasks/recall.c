@@ -57,6 +57,7 @@ struct table {
     int64_t length[LENGTHS]; /* ascending */
     struct cell cell[LENGTHS][PARTS + 1];
     int n;
+    int64_t left_out; /* questions of lengths for which there was no row */
 };
 
 /* The row of a length, made where it belongs; NULL: there are too many. */
@@ -84,6 +85,7 @@ static void count(struct table *t, const json_t *score)
     json_array_foreach(json_object_get(score, "verdicts"), i, v)
     {
         struct cell *row = row_of(t, json_integer_value(json_object_get(v, "length")));
+        t->left_out += !row;
         double position = json_number_value(json_object_get(v, "position"));
         int part = position >= 1 ? PARTS - 1 : position > 0 ? (int)(position * PARTS) : 0;
         for (int j = 0; row && j < 2; j++) {
@@ -128,6 +130,11 @@ static void page(struct html *h, const json_t *score)
         html_cell(h, "num", "%lld", (long long)t.cell[i][PARTS].n);
     }
     html_table_end(h);
+    if (t.left_out) {
+        char *note = xprintf("Left out: %lld questions of other lengths; there are more than %d.", (long long)t.left_out, LENGTHS);
+        html_element(h, "p", "dim", note);
+        free(note);
+    }
 }
 
 static const char *const kept[] = {"question", "length", "facts", "position", NULL};

@@ -5,9 +5,31 @@
 #include "kernels/norm.h"
 #include <string.h>
 
+static bool exact;
+
+void linear_exact(bool on)
+{
+    exact = on;
+}
+
+/* How the library sums depends on the number of rows; the step's kernel knows only a row and a weight row. In blocks that stay in the
+ * cache while the weights pass it has half to three quarters of the library's rate. */
+static void fwd_exact(mat y, mat x, mat w, mat add)
+{
+    const int64_t block = 128;
+    for (int64_t i = 0; i < x.rows; i += block) {
+        int64_t n = cpu_min(block, x.rows - i);
+        linear_step(mat_rows(y, i, n), mat_rows(x, i, n), w, mat_rows(add, i, n));
+    }
+}
+
 void linear_fwd(mat y, mat x, mat w, mat add)
 {
     must(x.dtype == F32 && w.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
+    if (exact) {
+        fwd_exact(y, x, w, add);
+        return;
+    }
     if (add.data && add.data != y.data)
         mat_convert(y, add);
     gemm('N', 'T', x.rows, w.rows, w.cols, 1, x.data, x.ld, w.data, w.ld, add.data ? 1 : 0, y.data, y.ld);

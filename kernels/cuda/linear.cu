@@ -5,6 +5,7 @@
  * allowed (none, or partial sums in the workspace that a second kernel adds in order), and no TF32.
  */
 #include "kernels/linear.h"
+#include "kernels/cuda/linear.cuh"
 #include "kernels/cuda/rows.cuh"
 #include <cublasLt.h>
 #include <string.h>
@@ -18,7 +19,7 @@ struct problem {
     int32_t ta, tb, in_type, out_type; /* transposed: cublasOperation_t; types: enum dtype */
     int32_t align[4];                  /* bytes that the addresses of A, B, C and D are multiples of */
     int32_t add;                       /* beta is 1 */
-    int32_t unused;
+    int32_t exact;                     /* no partial sums; n is not the product's */
 };
 struct algo {
     struct problem problem;
@@ -30,6 +31,15 @@ static cublasLtHandle_t handle;
 static void *workspace;
 static struct algo *algos;
 static int algo_count;
+
+/* linear_exact(): an algorithm is chosen as if for so many rows, whatever their number, so that a row's sums are formed in one order. */
+enum { EXACT_FWD_ROWS = 256, EXACT_STEP_ROWS = 64, EXACT_ALIGN = 16 };
+static bool exact;
+
+void linear_exact(bool on)
+{
+    exact = on;
+}
 
 #define blas_ok(call)                                                                                                                      \
     do {                                                                                                                                   \
@@ -64,7 +74,9 @@ static void choose(struct algo *a, cublasLtMatmulDesc_t op, cublasLtMatrixLayout
 {
     const struct problem *p = &a->problem;
     cublasLtMatmulPreference_t pref;
-    uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE;
+    if (!p->exact)
+        reductions |= CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     static const cublasLtMatmulPreferenceAttributes_t align[4] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
@@ -111,9 +123,10 @@ static cublasLtMatrixLayout_t layout(int32_t type, int64_t rows, int64_t cols, i
     return l;
 }
 
-/* d = op(a) op(b) + c for column-major d [m, n], op(a) [m, k], op(b) [k, n]; c NULL: nothing is added. */
+/* d = op(a) op(b) + c for column-major d [m, n], op(a) [m, k], op(b) [k, n]; c NULL: nothing is added. as_if: the n that the algorithm is
+ * chosen for, which is then the same for every n; 0: n itself. */
 static void multiply(mat d, const void *c, int64_t ldc, mat a, cublasOperation_t ta, mat b, cublasOperation_t tb, int64_t m, int64_t n,
-                     int64_t k)
+                     int64_t k, int64_t as_if)
 {
     must(handle && a.dtype == b.dtype);
     if (a.dtype == F32 && d.dtype == BF16)
@@ -128,6 +141,11 @@ static void multiply(mat d, const void *c, int64_t ldc, mat a, cublasOperation_t
     p.align[0] = alignment(a.data), p.align[1] = alignment(b.data);
     p.align[2] = alignment(c ? c : d.data), p.align[3] = alignment(d.data);
     p.add = c != NULL;
+    if (as_if > 0) {
+        p.n = as_if, p.exact = 1;
+        for (int i = 0; i < 4; i++) /* where a row begins must not decide either */
+            p.align[i] = p.align[i] < EXACT_ALIGN ? p.align[i] : EXACT_ALIGN;
+    }
 
     cublasLtMatmulDesc_t op;
     blas_ok(cublasLtMatmulDescCreate(&op, CUBLAS_COMPUTE_32F, CUDA_R_32F));
@@ -139,7 +157,16 @@ static void multiply(mat d, const void *c, int64_t ldc, mat a, cublasOperation_t
     struct algo *e = find_algo(&p);
     if (!e->used) {
         e->problem = p;
-        choose(e, op, la, lb, lc, ld);
+        if (as_if > 0) { /* b is op(b) here: only linear_fwd and linear_step ask */
+            cublasLtMatrixLayout_t rb = layout(p.in_type, k, as_if, p.ldb), rc = layout(p.out_type, m, as_if, p.ldc),
+                                   rd = layout(p.out_type, m, as_if, p.ldd);
+            choose(e, op, la, rb, rc, rd);
+            blas_ok(cublasLtMatrixLayoutDestroy(rb));
+            blas_ok(cublasLtMatrixLayoutDestroy(rc));
+            blas_ok(cublasLtMatrixLayoutDestroy(rd));
+        } else {
+            choose(e, op, la, lb, lc, ld);
+        }
         e->used = true;
         algo_count++;
     }
@@ -159,26 +186,41 @@ static void check_forward(mat y, mat x, mat w, mat add)
     must(!add.data || (add.dtype == y.dtype && add.rows == y.rows && add.cols == y.cols));
 }
 
-void linear_fwd(mat y, mat x, mat w, mat add)
+static void forward(mat y, mat x, mat w, mat add, int64_t as_if)
 {
     check_forward(y, x, w, add);
     if (add.data && add.data != y.data && add.ld != y.ld) { /* cublasLt promises nothing for C and D of different strides */
         mat_convert(y, add);
         add = y;
     }
-    multiply(y, add.data, add.ld, w, CUBLAS_OP_T, x, CUBLAS_OP_N, w.rows, x.rows, x.cols);
+    multiply(y, add.data, add.ld, w, CUBLAS_OP_T, x, CUBLAS_OP_N, w.rows, x.rows, x.cols, as_if);
+}
+
+void linear_fwd(mat y, mat x, mat w, mat add)
+{
+    forward(y, x, w, add, exact ? EXACT_FWD_ROWS : 0);
 }
 
 void linear_bwd_x(mat dx, mat dy, mat w, float beta)
 {
     must(dx.cols == w.cols && dy.cols == w.rows && dx.rows == dy.rows && (beta == 0.0f || beta == 1.0f));
-    multiply(dx, beta != 0.0f ? dx.data : NULL, dx.ld, w, CUBLAS_OP_N, dy, CUBLAS_OP_N, w.cols, dy.rows, w.rows);
+    multiply(dx, beta != 0.0f ? dx.data : NULL, dx.ld, w, CUBLAS_OP_N, dy, CUBLAS_OP_N, w.cols, dy.rows, w.rows, 0);
 }
 
 void linear_bwd_w(mat dw, mat dy, mat x)
 {
     must(dw.cols == x.cols && dw.rows == dy.cols && dy.rows == x.rows);
-    multiply(dw, dw.data, dw.ld, x, CUBLAS_OP_N, dy, CUBLAS_OP_T, x.cols, dy.cols, x.rows);
+    multiply(dw, dw.data, dw.ld, x, CUBLAS_OP_N, dy, CUBLAS_OP_T, x.cols, dy.cols, x.rows, 0);
+}
+
+bool linear_is_exact(void)
+{
+    return exact;
+}
+
+void linear_step_lt(mat y, mat x, mat w, mat add)
+{
+    forward(y, x, w, add, exact ? EXACT_STEP_ROWS : 0);
 }
 
 void mat_convert(mat dst, mat src)
