@@ -24,9 +24,6 @@ using bf16 = __nv_bfloat16;
 cudaStream_t cuda_stream(void);
 /* What dev_open() sets up for linear.cu: the library handle and its workspace. */
 void linear_open(void);
-/* linear_exact() as seen by linear_step.cu: is it on; does this product by it, if it is. */
-bool linear_is_exact(void);
-bool linear_exact_step(mat y, mat x, mat w, mat add);
 
 static inline int64_t ceil_div(int64_t a, int64_t b)
 {

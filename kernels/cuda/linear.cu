@@ -5,6 +5,7 @@
  * allowed (none, or partial sums in the workspace that a second kernel adds in order), and no TF32.
  */
 #include "kernels/linear.h"
+#include "kernels/cuda/linear.cuh"
 #include "kernels/cuda/rows.cuh"
 #include <cublasLt.h>
 #include <string.h>
@@ -38,11 +39,6 @@ static bool exact;
 void linear_exact(bool on)
 {
     exact = on;
-}
-
-bool linear_is_exact(void)
-{
-    return exact;
 }
 
 #define blas_ok(call)                                                                                                                      \
@@ -217,11 +213,14 @@ void linear_bwd_w(mat dw, mat dy, mat x)
     multiply(dw, dw.data, dw.ld, x, CUBLAS_OP_N, dy, CUBLAS_OP_T, x.cols, dy.cols, x.rows, 0);
 }
 
-bool linear_exact_step(mat y, mat x, mat w, mat add)
+bool linear_is_exact(void)
 {
-    if (exact)
-        forward(y, x, w, add, EXACT_STEP_ROWS);
     return exact;
+}
+
+void linear_step_lt(mat y, mat x, mat w, mat add)
+{
+    forward(y, x, w, add, exact ? EXACT_STEP_ROWS : 0);
 }
 
 void mat_convert(mat dst, mat src)

@@ -3,16 +3,17 @@
  *
  * bf16 in up to FEW rows: a block for each multiprocessor streams tiles of 16 weight rows, and tensor cores multiply them with all rows
  * at once. Its warps share out a tile's columns, 32 at a time. A thread's own 16 bytes of two weight rows go by asynchronous copies through a
- * ring in shared memory that only it reads, so that nothing but its own copies has to be waited for; and as any order of columns will do as long
- * as both factors have the same, what a thread copied is what the tensor core wants from it. The ring runs on across tiles, and it is
+ * ring in shared memory that only it reads, so that nothing but its own copies has to be waited for; and as any order of columns will
+ * do if both factors have the same, what a thread copied is what the tensor core wants from it. The ring runs on across tiles, and it is
  * filled before the kernel waits for the one before it: memory is never idle for long. The rows of x are put into shared memory as
- * bf16; the norm, where there is one, on the way: its weights there, the factor of each row at the end.
+ * bf16, with a norm times its weights; the norm's factor of each row comes at the end.
  *
  * The sum of a result goes over a warp's columns in order, then over the warps: it is the same whatever rows are beside it.
  *
  * Anything else in one or two rows: each warp owns OUTS weight rows and streams them through registers. More rows: cublasLt.
  */
 #include "kernels/cuda/vec.cuh"
+#include "kernels/cuda/linear.cuh"
 #include "kernels/cuda/ssd_mma.cuh"
 #include "kernels/cuda/step.cuh"
 #include "kernels/linear.h"
@@ -80,9 +81,9 @@ template <class X, bool NORM> __device__ __forceinline__ void stage(const few_ar
     float sum = 0;
     for (int j0 = 0; j0 < parts * each; j0 += AHEAD) {
         float f[AHEAD][PIECE], w[AHEAD][PIECE];
-        auto piece_of = [&](int j) { /* -1: none */
-                                     const int part = j / each, i = (j - part * each) * 32 + lane;
-                                     return part < parts && i < pieces ? (first + part) * pieces + i : -1;
+        auto piece_of = [&](int j) {
+            const int part = j / each, i = (j - part * each) * 32 + lane;
+            return part < parts && i < pieces ? (first + part) * pieces + i : -1; /* none */
         };
 #pragma unroll
         for (int u = 0; u < AHEAD; u++) {
@@ -223,7 +224,7 @@ bool few(mat y, mat x, mat w, mat add, const float *norm, float eps)
         cuda_ok(cudaDeviceGetAttribute(&room, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
         cuda_ok(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
     }
-    if (w.dtype != BF16 || x.rows > FEW || w.cols % PIECE != 0 || w.cols > INT32_MAX / 4 || w.rows > INT32_MAX / 2)
+    if (linear_is_exact() || w.dtype != BF16 || x.rows > FEW || w.cols % PIECE != 0 || w.cols > INT32_MAX / 4 || w.rows > INT32_MAX / 2)
         return false;
     if (!vec_fits(w, PIECE) || !vec_fits(x, x.dtype == F32 ? 4 : PIECE) || (uintptr_t)norm % 16 != 0)
         return false;
@@ -327,10 +328,10 @@ void linear_step(mat y, mat x, mat w, mat add)
 {
     must(x.cols == w.cols && y.cols == w.rows && y.rows == x.rows && x.dtype == w.dtype);
     must(!add.data || (add.dtype == y.dtype && add.rows == y.rows && add.cols == y.cols));
-    if (y.rows == 0 || y.cols == 0 || linear_exact_step(y, x, w, add) || few(y, x, w, add, NULL, 0))
+    if (y.rows == 0 || y.cols == 0 || few(y, x, w, add, NULL, 0))
         return;
-    if (x.rows > ANY_ROWS) {
-        linear_fwd(y, x, w, add);
+    if (linear_is_exact() || x.rows > ANY_ROWS) {
+        linear_step_lt(y, x, w, add);
         return;
     }
     typed(y.dtype, [&](auto ty) {
@@ -350,7 +351,7 @@ void linear_norm_step(mat y, mat h, mat x, const float *norm, float eps, mat w)
 {
     mat none = {};
     must(x.cols == w.cols && y.cols == w.rows && y.rows == x.rows && h.rows == x.rows && h.cols == x.cols && h.dtype == w.dtype);
-    if (y.rows == 0 || y.cols == 0 || (!linear_is_exact() && few(y, x, w, none, norm, eps)))
+    if (y.rows == 0 || y.cols == 0 || few(y, x, w, none, norm, eps))
         return;
     rmsnorm_fwd(h, NULL, x, norm, eps);
     linear_step(y, h, w, none);

@@ -4,7 +4,8 @@
  * The SSD state is nearly all the traffic. A block asks for all of a head's state at once, 16 bytes a lane and 128 bytes a thread, and
  * makes what meets it (the convolution of its own channels and of the group's B and C, which every block of the cluster makes for itself)
  * while that is on its way. A state row (one p, N numbers) is held by neighbouring lanes, which sum their parts of S . C by shuffles.
- * The group's sum of squares is the sum of the blocks' sums in the order of their ranks, which all have sent to all. So the order of every sum follows from the shape alone.
+ * The group's sum of squares is the sum of the blocks' sums in the order of their ranks, which all have sent to all. So the order of every
+ * sum follows from the shape alone.
  *
  * Other cards, types and shapes: the parts one after another (mixer.cuh).
  */
@@ -20,10 +21,10 @@
 namespace
 {
 enum {
-    K = 4 /* of the convolution */,
+    K = 4, /* of the convolution */
     MAX_CLUSTER = 16,
-    ROWS = 64 /* of a state that are under way at once */,
-    FEW = 8 /* rows of a small batch */
+    ROWS = 64, /* of a state that are under way at once */
+    FEW = 8,   /* rows of a small batch */
 };
 
 template <class T> struct mixer_args {
@@ -51,6 +52,15 @@ struct head_in {
     float dt, bias, A_log, D;
 };
 
+/* 16 bytes a lane of up to DEPTH state rows that are STRIDE elements apart, as many as there are. */
+template <int STRIDE, class S, int SIZE, int DEPTH>
+__device__ __forceinline__ void fetch(vec<S, SIZE> (&piece)[DEPTH], const S *from, int there)
+{
+#pragma unroll
+    for (int k = 0; k < DEPTH; k++)
+        piece[k] = k < there ? vec_stream<S, SIZE>(from + k * STRIDE) : vec_zero<S, SIZE>();
+}
+
 /* N numbers of type S a state row; 128 bytes of state a thread at N = 128. What other kernels of the step write is read from the
  * second-level cache (__ldcg). */
 template <class T, class S, int N>
@@ -58,8 +68,7 @@ __global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 5) m
 {
     constexpr int SIZE = 16 / (int)sizeof(S), LANES = N / SIZE, THREADS = (int)sizeof(S) * 64;
     constexpr int ACROSS = THREADS / LANES, DEPTH = ROWS / ACROSS; /* state rows side by side; one after another */
-    constexpr int AT =
-        (384 + THREADS - 1) / THREADS; /* channels a thread has on their way: a head's and its group's, at P = 64 and N = 128 */
+    constexpr int AT = (384 + THREADS - 1) / THREADS; /* channels a thread has on their way; at P = 64 and N = 128 all it has */
     head_room *room = (head_room *)shared_block();
     const int P = a.headdim, per_group = a.heads / a.groups, inner = a.heads * P, width = inner + 2 * a.groups * N;
     /* A group's rows next to each other: they share weights, which then stay in the first-level caches. */
@@ -100,15 +109,9 @@ __global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 5) m
     wait_for_previous();
 
     vec<S, SIZE> piece[DEPTH];
-    auto fetch = [&](const S *from, int left) { /* rows of the head from this lane's first on */
-#pragma unroll
-                                                for (int k = 0; k < DEPTH; k++)
-                                                    piece[k] = k * ACROSS < left ? vec_stream<S, SIZE>(from + k * ACROSS * N)
-                                                                                 : vec_zero<S, SIZE>();
-    };
     auto head_at = [&](int h) { return head_in{to_f32(__ldcg(dts + h)), a.dt_bias[head0 + h], a.A_log[head0 + h], a.D[head0 + h]}; };
     state += first * N;
-    fetch(state, P - first);
+    fetch<ACROSS * N>(piece, state, (P - first + ACROSS - 1) / ACROSS);
     head_in in = head_at(0);
 
     for (int i0 = threadIdx.x; i0 < channels; i0 += AT * THREADS) {
@@ -155,7 +158,7 @@ __global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 5) m
             float *xs = x + h * P + p0 + first;
             const float *gates = gate + h * P + p0 + first;
             if (h + p0 > 0)
-                fetch(rows, left);
+                fetch<ACROSS * N>(piece, rows, (left + ACROSS - 1) / ACROSS);
 #pragma unroll
             for (int k = 0; k < DEPTH; k++) {
                 const bool there = k * ACROSS < left;

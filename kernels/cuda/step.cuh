@@ -8,8 +8,8 @@
  *     waited for N-2 in the same way, or was launched as usual, after N-2: so all before N has ended, and N writes over nothing that is
  *     still to be read.
  *   - ahead of it they read only what copies from the host brought, or what lies before one, as kernels/mixer.h and linear.h ask of
- *     their callers (weights, tables), and ask for lines in the second-level cache, where they cannot go stale: it is the one place that every
- *     multiprocessor and every copy reads and writes device memory through.
+ *     their callers (weights, tables), and ask for lines in the second-level cache, where they cannot go stale: all reads and writes of
+ *     device memory go through it.
  *   - let_next_start() only lets blocks of N+1 come on; these rules hold for N+1 as they do for N. A kernel launched as usual (cublasLt's,
  *     the other ops') begins when all of N has ended, whether N calls that or not; and N behind such a kernel waits for it as for any other.
  */
