@@ -28,19 +28,20 @@ static void layout(struct engine *g, struct arena *mem)
     const struct engine_settings *s = &g->settings;
     int64_t slots = g->slots;
     int32_t read = g->prompts + s->base;
+    enum dtype type = dev_activations(s->type);
     struct model_shape shape = {.config = *c,
-                                .type = s->type,
+                                .type = type,
                                 .residual = F32,
                                 .max_tokens = g->max_piece > slots ? g->max_piece : slots,
                                 .max_docs = g->prompts,
                                 .logit_rows = (int32_t)slots};
-    if (s->logprobs && model_logit_rows(c, s->type, g->max_piece) > slots)
-        shape.logit_rows = model_logit_rows(c, s->type, g->max_piece);
+    if (s->logprobs && model_logit_rows(c, type, g->max_piece) > slots)
+        shape.logit_rows = model_logit_rows(c, type, g->max_piece);
 
     g->weights = (struct tensors){&g->table, s->type, arena_take(mem, (size_t)g->table.bytes[s->type]), NULL};
     g->memory.weights = (int64_t)mem->used;
-    state_layout(&g->state, mem, c, g->slots, s->type, s->state_type);
-    state_layout(&g->read, mem, c, read, s->type, F32);
+    state_layout(&g->state, mem, c, g->slots, type, s->state_type);
+    state_layout(&g->read, mem, c, read, type, F32);
     g->memory.states = (int64_t)mem->used - g->memory.weights;
     acts_layout(&g->acts, mem, &shape, g->layer);
     g->seen = arena_take(mem, (size_t)((slots + read) * g->seen_words) * sizeof(uint32_t));
@@ -88,7 +89,10 @@ static int64_t passing_bytes(const struct engine *g)
 {
     const struct model_config *c = &g->config;
     const int64_t piece = 5 << 20, rest = 1 << 20, weights = g->table.bytes[g->settings.type];
-    int64_t copies = g->settings.exact ? 0 : c->hidden * (g->max_piece + config_proj_dim(c)) * dtype_size(g->settings.type);
+    const enum dtype type = g->settings.type, rows = dev_activations(type);
+    /* Weights of a type that products do not take become rows' some at a time (kernels/cpu/linear.c). */
+    const int64_t factor = type == rows ? c->hidden * config_proj_dim(c) * dtype_size(type) : 2 << 20;
+    int64_t copies = g->settings.exact ? 0 : c->hidden * g->max_piece * dtype_size(rows) + factor;
     return more_of(weights < piece ? weights : piece, copies * 8 / 5) + rest;
 }
 
@@ -108,14 +112,15 @@ static int64_t bytes_for(struct engine *g, int32_t slots)
 static void wake_libraries(const struct engine *g)
 {
     int64_t in = g->config.hidden, out = config_proj_dim(&g->config), rows = g->max_piece < 256 ? g->max_piece : 256;
-    int64_t size = dtype_size(g->settings.type);
-    size_t bytes = (size_t)((rows * in + rows * out + in * out) * size), free_bytes, total;
+    enum dtype weights = g->settings.type, type = dev_activations(weights);
+    int64_t size = dtype_size(type), ends = (rows * in + rows * out) * size;
+    size_t bytes = (size_t)(ends + in * out * dtype_size(weights)), free_bytes, total;
     dev_memory(&free_bytes, &total);
     if (bytes > free_bytes / 2)
         return;
     char *block = dev_alloc(bytes);
-    mat x = mat_make(block, g->settings.type, rows, in), y = mat_make(block + rows * in * size, g->settings.type, rows, out), none = {0};
-    linear_fwd(y, x, mat_make(block + (rows * in + rows * out) * size, g->settings.type, out, in), none);
+    mat x = mat_make(block, type, rows, in), y = mat_make(block + rows * in * size, type, rows, out), none = {0};
+    linear_fwd(y, x, mat_make(block + ends, weights, out, in), none);
     dev_sync();
     dev_free(block);
 }
@@ -125,7 +130,8 @@ static void choose_prompts(struct engine *g)
 {
     const struct engine_settings *s = &g->settings;
     const int64_t least = 256 << 20;
-    int64_t share = g->table.bytes[s->type] / 16, fit = (share > least ? share : least) / state_slot_bytes(&g->config, s->type, F32);
+    int64_t share = g->table.bytes[s->type] / 16, slot = state_slot_bytes(&g->config, dev_activations(s->type), F32);
+    int64_t fit = (share > least ? share : least) / slot;
     int32_t most = s->prompts < 1 ? 1 : s->prompts < ENGINE_PROMPTS ? s->prompts : ENGINE_PROMPTS;
     g->prompts = fit < 1 ? 1 : fit < most ? (int32_t)fit : most;
     int64_t chunk = g->config.chunk, piece = chunk < PIECE ? PIECE / chunk * chunk : chunk, all = g->prompts * s->max_prompt;
@@ -147,7 +153,7 @@ static bool choose_slots(struct engine *g, struct err *e)
         least = bytes_for(g, 1);
     }
     if (least > budget) {
-        const char *hint = g->settings.type == F32 && dev_supports(BF16) ? ", or use --dtype bf16" : "";
+        const char *hint = g->settings.type == F32 ? ", or use --dtype bf16" : "";
         err_set(e,
                 "this model needs at least %.3f GiB of memory: weights %.3f, states of one sequence and its prompt %.3f, working memory "
                 "%.3f, libraries %.3f; ",

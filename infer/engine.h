@@ -26,7 +26,7 @@ struct engine;
 enum { ENGINE_PROMPTS = 8 }; /* prompts read together at most */
 
 struct engine_settings {
-    enum dtype type;       /* of the weights and of matrix products */
+    enum dtype type;       /* of the weights; activations: dev_activations() */
     enum dtype state_type; /* of the SSD states */
     int32_t slots;         /* sequences in flight that are wished for, at least 1 */
     int32_t prompts;       /* prompts read together that are wished for; 0: 1 */

@@ -75,7 +75,7 @@ static const struct conf_field table[] = {
      AT(dtype),
      .choices = dtype_names,
      .def = NAN,
-     .help = "type of the weights in memory; not given: config.json's torch_dtype, or f32 where the backend has no bf16"},
+     .help = "type of the weights in memory; not given: config.json's torch_dtype"},
     {.key = "state_dtype", .type = CONF_CHOICE, AT(state_dtype), .choices = dtype_names, .str_def = "f32", .help = "type of the states"},
     {.key = "batch",
      .type = CONF_INT,
@@ -131,16 +131,6 @@ struct job {
     struct saved loaded;       /* with --load-state */
     struct prompts p;
 };
-
-static bool choose_types(struct job *j, struct err *e)
-{
-    const struct options *o = j->o;
-    j->type = o->dtype >= 0 ? (enum dtype)o->dtype : dev_supports(j->c.type) ? j->c.type : F32;
-    j->state_type = (enum dtype)o->state_dtype;
-    return dev_supports(j->type) ||
-           err_set(e, "--dtype bf16: the %s backend computes in f32 only; leave --dtype out, or build with make BACKEND=cuda",
-                   dev_backend());
-}
 
 static void summary(const struct engine *g, const struct prompts *p, const struct options *o, const struct batch_stats *t, int64_t base)
 {
@@ -302,7 +292,9 @@ static bool generate(const struct options *o, struct err *e)
     if (!dev_open(0, e))
         return false;
     log_line("%s", dev_describe());
-    bool ok = open_model(o, &j.c, &j.tok, e) && choose_types(&j, e), from = o->load_state;
+    bool ok = open_model(o, &j.c, &j.tok, e), from = o->load_state;
+    j.type = o->dtype >= 0 ? (enum dtype)o->dtype : j.c.type;
+    j.state_type = (enum dtype)o->state_dtype;
     j.stops = stops_make(j.tok, o->stop);
     ok = ok && (!from || (model_digest(o->model, &j.c, j.model, e) && load_state(&j, e))) && read_input(&j, e);
     ok = ok && (from || model_digest(o->model, &j.c, j.model, e)); /* takes a while: bad prompts are told first */

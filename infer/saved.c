@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
+#include "kernels/device.h"
 #include "model/state.h"
 #include <stdlib.h>
 #include <string.h>
@@ -141,7 +142,7 @@ static bool check_file(struct saved *s, const struct file_map *m, const char *pa
 bool saved_read(struct saved *s, const char *path, const struct model_config *c, enum dtype type, const char *model, struct err *e)
 {
     struct file_map m;
-    saved_make(s, c, (size_t)(c->vocab + 31) / 32, (size_t)state_slot_bytes(c, type, F32));
+    saved_make(s, c, (size_t)(c->vocab + 31) / 32, (size_t)state_slot_bytes(c, dev_activations(type), F32));
     if (!file_map_open(&m, path, e))
         return false;
     bool ok = check_file(s, &m, path, c, type, model, e);

@@ -19,6 +19,11 @@ bool dev_open(int index, struct err *e);
 const char *dev_describe(void);
 /* Can the ops compute in this type here? */
 bool dev_supports(enum dtype t);
+/* The type of activations and of the convolution's state beside weights of type t in inference: f32 where only products take t (kernels/linear.h). */
+static inline enum dtype dev_activations(enum dtype t)
+{
+    return dev_supports(t) ? t : F32;
+}
 /* Bytes free and in all; bytes that libraries and the context take beside what dev_alloc() hands out. */
 void dev_memory(size_t *free_bytes, size_t *total_bytes);
 size_t dev_library_bytes(void);

@@ -134,6 +134,7 @@ struct decode {
 static void decode_layout(struct decode *d, struct arena *mem, const struct model_config *c, enum dtype type, enum dtype state_type,
                           int32_t batch, struct block_acts *layer)
 {
+    type = dev_activations(type);
     struct model_shape shape = {.config = *c, .type = type, .residual = F32, .max_tokens = batch, .max_docs = 1, .logit_rows = batch};
     state_layout(&d->state, mem, c, batch, type, state_type);
     acts_layout(&d->acts, mem, &shape, layer);
@@ -233,27 +234,27 @@ static void decode(struct bench *b, const char *model, const struct model_config
     free(stream);
 }
 
-static void generate(struct bench *b, const char *model)
+static void generate(struct bench *b, const char *model, enum dtype type)
 {
     static const int32_t batches[] = {1, 8, 16, 64};
     struct model_config c = bench_config(model);
     struct param_table table;
     char title[128];
-    snprintf(title, sizeof title, "%s, decoding, %s", model, ref_dtype_name(b->type));
+    snprintf(title, sizeof title, "%s, decoding, weights in %s", model, ref_dtype_name(type));
     json_t *group = bench_group(b, title);
     json_object_set_new(group, "model", json_string(model));
     params_plan(&table, &c);
-    size_t free_bytes, total_bytes, bytes = (size_t)table.bytes[b->type];
+    size_t free_bytes, total_bytes, bytes = (size_t)table.bytes[type];
     dev_memory(&free_bytes, &total_bytes);
     if (bytes > free_bytes) {
         printf("  skipped: the weights take %.2f GiB, %.2f GiB are free\n", (double)bytes / GIB, (double)free_bytes / GIB);
         params_free(&table);
         return;
     }
-    struct tensors w = {&table, b->type, dev_alloc(bytes), NULL};
+    struct tensors w = {&table, type, dev_alloc(bytes), NULL};
     bench_weights(w, NULL, &c);
     for (enum dtype s = F32; s <= BF16; s++)
-        for (size_t i = 0; i < sizeof batches / sizeof *batches && dev_supports(s); i++)
+        for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
             decode(b, model, &c, w, s, batches[i]);
     dev_free(w.base);
     params_free(&table);
@@ -289,7 +290,7 @@ int main(int argc, char **argv)
         else if (chosen[i] == &other || !repeats(chosen[i]))
             train(&b, chosen[i], b.set.tokens);
     for (int i = 0; decodes && i < n; i++)
-        if (chosen[i] == &other || !repeats(chosen[i]))
-            generate(&b, chosen[i]->model);
+        for (enum dtype type = b.type; type <= BF16 && (chosen[i] == &other || !repeats(chosen[i])); type++)
+            generate(&b, chosen[i]->model, type);
     return bench_close(&b, "bench_model");
 }

@@ -62,8 +62,8 @@ static double *columns(const double *a, int64_t t, int64_t cols, int64_t first, 
     return out;
 }
 
-/* x [t, hidden] becomes what the block makes of it. */
-static void block(double *x, const struct ref_model *m, int32_t l, const int32_t *len, int32_t n, int64_t t)
+/* x [t, hidden] becomes what the block makes of it. state NULL: documents start from zero; else there is one, which goes on from it. */
+static void block(double *x, const struct ref_model *m, int32_t l, const int32_t *len, int32_t n, int64_t t, const struct ref_state *state)
 {
     const struct model_config *c = &m->c;
     int64_t d = c->hidden, inner = config_inner(c), conv = config_conv_dim(c), proj = config_proj_dim(c),
@@ -72,7 +72,7 @@ static void block(double *x, const struct ref_model *m, int32_t l, const int32_t
     ref_rmsnorm(h, x, weight_of(m, P_NORM, l), c->eps, t, d);
     ref_linear(p, h, weight_of(m, P_IN_PROJ, l), NULL, t, d, proj);
     double *z = columns(p, t, proj, 0, inner), *xBC = columns(p, t, proj, inner, conv), *dt = columns(p, t, proj, inner + conv, c->heads);
-    ref_conv(v, xBC, weight_of(m, P_CONV_W, l), weight_of(m, P_CONV_B, l), c->conv, len, n, conv, NULL);
+    ref_conv(v, xBC, weight_of(m, P_CONV_W, l), weight_of(m, P_CONV_B, l), c->conv, len, n, conv, state ? state->conv[l] : NULL);
     double *sx = columns(v, t, conv, 0, inner), *B = columns(v, t, conv, inner, gn), *C = columns(v, t, conv, inner + gn, gn);
     struct ref_ssd ssd = {.d = {c->heads, c->headdim, c->groups, c->state},
                           .len = len,
@@ -83,8 +83,9 @@ static void block(double *x, const struct ref_model *m, int32_t l, const int32_t
                           .dt = dt,
                           .dt_bias = weight_of(m, P_DT_BIAS, l),
                           .A_log = weight_of(m, P_A_LOG, l),
-                          .D = weight_of(m, P_D, l)};
-    ref_ssd_fwd(y, NULL, &ssd);
+                          .D = weight_of(m, P_D, l),
+                          .state = state ? state->ssd[l] : NULL};
+    ref_ssd_fwd(y, state ? state->ssd[l] : NULL, &ssd);
     ref_gatenorm(g, y, z, weight_of(m, P_GATE_NORM, l), c->eps, c->groups, t, inner);
     ref_linear(o, g, weight_of(m, P_OUT_PROJ, l), x, t, inner, d);
     for (int64_t i = 0; i < t * d; i++)
@@ -102,20 +103,54 @@ static int64_t total(const int32_t *len, int32_t n)
     return t;
 }
 
-void ref_model_logits(double *logits, const struct ref_model *m, const int32_t *ids, const int32_t *len, int32_t n)
+/* h [t, hidden] after the last norm. */
+static void run(double *h, double *logits, const struct ref_model *m, const int32_t *ids, const int32_t *len, int32_t n,
+                const struct ref_state *state)
 {
     const struct model_config *c = &m->c;
     int64_t t = total(len, n), d = c->hidden;
-    double *x = zeros(t * d), *h = zeros(t * d);
+    double *x = zeros(t * d);
     const double *table = weight_of(m, P_EMBED, -1);
     for (int64_t i = 0; i < t * d; i++)
         x[i] = table[ids[i / d] * d + i % d];
     for (int32_t l = 0; l < c->layers; l++)
-        block(x, m, l, len, n, t);
+        block(x, m, l, len, n, t, state);
     ref_rmsnorm(h, x, weight_of(m, P_NORM_F, -1), c->eps, t, d);
     ref_linear(logits, h, weight_of(m, c->tied ? P_EMBED : P_HEAD, -1), NULL, t, d, c->vocab);
     free(x);
+}
+
+void ref_model_logits(double *logits, const struct ref_model *m, const int32_t *ids, const int32_t *len, int32_t n)
+{
+    double *h = zeros(total(len, n) * m->c.hidden);
+    run(h, logits, m, ids, len, n, NULL);
     free(h);
+}
+
+void ref_state_open(struct ref_state *s, const struct ref_model *m)
+{
+    const struct model_config *c = &m->c;
+    *s = (struct ref_state){xcalloc((size_t)c->layers, sizeof(double *)), xcalloc((size_t)c->layers, sizeof(double *)), c->layers};
+    for (int32_t l = 0; l < c->layers; l++) {
+        s->conv[l] = zeros((c->conv - 1) * config_conv_dim(c));
+        s->ssd[l] = zeros(config_ssd_state(c));
+    }
+}
+
+void ref_state_close(struct ref_state *s)
+{
+    for (int32_t l = 0; l < s->layers; l++) {
+        free(s->conv[l]);
+        free(s->ssd[l]);
+    }
+    free(s->conv);
+    free(s->ssd);
+}
+
+void ref_model_step(double *hidden, double *logits, const struct ref_model *m, struct ref_state *s, int32_t id)
+{
+    const int32_t one = 1;
+    run(hidden, logits, m, &id, &one, 1, s);
 }
 
 double ref_model_loss(const struct ref_model *m, const int32_t *ids, const int32_t *target, const double *weight, const int32_t *len,

@@ -6,8 +6,9 @@
 struct shape {
     int64_t t, in, out;
 };
-static const struct shape shapes[] = {{1, 1, 1},     {1, 128, 300},  {2, 63, 65},    {3, 17, 5},     {5, 256, 64}, {63, 64, 65},
-                                      {64, 33, 127}, {65, 128, 128}, {127, 130, 96}, {128, 96, 129}, {129, 50, 7}, {257, 72, 48}};
+static const struct shape shapes[] = {{1, 1, 1},      {1, 128, 300},  {2, 63, 65},  {3, 17, 5},    {5, 256, 64}, {63, 64, 65},
+                                      {64, 33, 127},  {4, 1000, 70},  {7, 512, 40}, {8, 2056, 24}, {9, 256, 33}, {65, 128, 128},
+                                      {127, 130, 96}, {128, 96, 129}, {129, 50, 7}, {257, 72, 48}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* GPU products of bf16 want 16-byte rows: slices start and end at multiples of 8 elements, as the model's do. */
@@ -16,11 +17,11 @@ static int64_t pad(enum dtype t, int64_t n)
     return t == F32 ? n : (n + 7) / 8 * 8;
 }
 
-static void forward(enum dtype t, bool step)
+static void forward(enum dtype t, enum dtype weights, bool step)
 {
     for (int i = 0; i < SHAPES; i++) {
         int64_t n = shapes[i].t, in = pad(t, shapes[i].in), out = pad(t, shapes[i].out);
-        struct dmat x = dmat_normal(t, n, in, 8, 16, 1, 1), w = dmat_normal(t, out, in, 0, i % 2 ? 8 : 0, 2, 0.3);
+        struct dmat x = dmat_normal(t, n, in, 8, 16, 1, 1), w = dmat_normal(weights, out, in, 0, i % 2 ? 8 : 0, 2, 0.3);
         double *want = xmalloc((size_t)(n * out) * sizeof *want);
         for (int with_add = 0; with_add < 3; with_add++) {
             struct dmat add = dmat_normal(t, n, out, 16, 0, 3, 1), y = dmat_make(t, n, out, 0, 24);
@@ -34,8 +35,8 @@ static void forward(enum dtype t, bool step)
             (step ? linear_step : linear_fwd)(y.m, x.m, w.m, a);
             ref_linear(want, x.v, w.v, with_add ? add.v : NULL, n, in, out);
             double e = dmat_error(&y, want);
-            check_msg(e < (t == F32 ? 1e-6 : ref_tolerance(t)), "%s [%d, %d] x [%d]^T, add %d: error %g", ref_dtype_name(t), (int)n,
-                      (int)in, (int)out, with_add, e);
+            check_msg(e < (t == F32 ? 1e-6 : ref_tolerance(t)), "%s [%d, %d] x %s [%d]^T, add %d: error %g", ref_dtype_name(t), (int)n,
+                      (int)in, ref_dtype_name(weights), (int)out, with_add, e);
             check(dmat_gap_ok(&y));
             dmat_free(&y);
             dmat_free(&add);
@@ -49,15 +50,77 @@ static void fwd(void)
 {
     ref_device();
     for (int t = F32; t <= BF16; t++)
-        if (dev_supports(t))
-            forward(t, false);
+        forward(dev_activations(t), t, false);
 }
 static void step(void)
 {
     ref_device();
     for (int t = F32; t <= BF16; t++)
-        if (dev_supports(t))
-            forward(t, true);
+        forward(dev_activations(t), t, true);
+}
+
+/* Weights in bf16 and the same values in f32 beside f32 rows: the same bits from a step, rounding apart from a pass, whose weights become
+ * floats some rows at a time (here in three parts). */
+static void half_weights(void)
+{
+    ref_device();
+    if (dev_supports(BF16)) {
+        test_skip("this backend computes in bf16");
+        return;
+    }
+    enum { ROWS = 5, IN = 4099, OUT = 300 };
+    struct dmat x = dmat_normal(F32, ROWS, IN, 0, 0, 1, 1), half = dmat_normal(BF16, OUT, IN, 0, 3, 2, 1);
+    struct dmat whole = dmat_make(F32, OUT, IN, 0, 0), y[4];
+    memcpy(whole.v, half.v, sizeof(double) * OUT * IN);
+    dmat_put(&whole);
+    double *got[4];
+    for (int k = 0; k < 4; k++) {
+        y[k] = dmat_make(F32, ROWS, OUT, 0, 0);
+        (k < 2 ? linear_step : linear_fwd)(y[k].m, x.m, k % 2 ? whole.m : half.m, (mat){0});
+        got[k] = dmat_got(&y[k]);
+    }
+    check(memcmp(got[0], got[1], sizeof(double) * ROWS * OUT) == 0);
+    check_msg(ref_error(got[2], got[3], ROWS * OUT) < 1e-6, "%g", ref_error(got[2], got[3], ROWS * OUT));
+    for (int k = 0; k < 4; k++) {
+        free(got[k]);
+        dmat_free(&y[k]);
+    }
+    dmat_free(&x);
+    dmat_free(&half);
+    dmat_free(&whole);
+}
+
+/* The product with its norm in front, from every type of residual; rows around those that a kernel of its own takes, and beyond. */
+static void norm_step(void)
+{
+    ref_device();
+    static const struct shape of[] = {{1, 17, 5},  {1, 512, 300}, {2, 256, 33}, {3, 1032, 17},
+                                      {5, 72, 40}, {8, 256, 129}, {9, 264, 64}, {33, 64, 65}};
+    for (int t = F32; t <= BF16; t++)
+        for (int from = F32; dev_supports(t) && from <= t; from++)
+            for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+                int64_t n = of[i].t, in = pad(t, of[i].in), out = pad(t, of[i].out);
+                struct dmat x = dmat_normal(from, n, in, 8, 16, 1, 3), w = dmat_normal(t, out, in, 0, i % 2 ? 8 : 0, 2, 0.3);
+                struct dmat norm = dvec_normal(in, 3, 1, 0.5), h = dmat_make(t, n, in, 0, 8);
+                double *normed = xmalloc((size_t)(n * in) * sizeof *normed), *want = xmalloc((size_t)(n * out) * sizeof *want);
+                ref_rmsnorm(normed, x.v, norm.v, 1e-5, n, in);
+                ref_linear(want, normed, w.v, NULL, n, in, out);
+                for (int to = F32; to <= t; to++) {
+                    struct dmat y = dmat_make(to, n, out, 8, 24);
+                    linear_norm_step(y.m, h.m, x.m, norm.m.data, 1e-5f, w.m);
+                    double e = dmat_error(&y, want);
+                    check_msg(e < ref_tolerance(t), "norm of %s, %s [%d, %d] x [%d]^T to %s: error %g", ref_dtype_name(from),
+                              ref_dtype_name(t), (int)n, (int)in, (int)out, ref_dtype_name(to), e);
+                    check(dmat_gap_ok(&y) && dmat_gap_ok(&h) && dmat_gap_ok(&x));
+                    dmat_free(&y);
+                }
+                free(normed);
+                free(want);
+                dmat_free(&x);
+                dmat_free(&w);
+                dmat_free(&norm);
+                dmat_free(&h);
+            }
 }
 
 /* A row gives the same bits alone, among 7 and among 64; only the CPU promises it. */
@@ -225,6 +288,13 @@ static void exact_rows(void)
     linear_exact(false);
 }
 
-static const struct test all[] = {{"fwd", fwd}, {"step", step},       {"step_alone", step_alone}, {"exact_rows", exact_rows},
-                                  {"bwd", bwd}, {"repeats", repeats}, {"convert", convert}};
+static const struct test all[] = {{"fwd", fwd},
+                                  {"step", step},
+                                  {"half_weights", half_weights},
+                                  {"norm_step", norm_step},
+                                  {"step_alone", step_alone},
+                                  {"exact_rows", exact_rows},
+                                  {"bwd", bwd},
+                                  {"repeats", repeats},
+                                  {"convert", convert}};
 TEST_MAIN("linear", all)

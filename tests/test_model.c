@@ -354,6 +354,35 @@ static void test_pieces(void)
     }
 }
 
+/* The reference token by token, by its state, is the reference at once. */
+static void test_reference_steps(void)
+{
+    static const int32_t len[] = {37};
+    struct input in;
+    struct ref_model m;
+    struct ref_state s;
+    struct param_table table;
+    struct model_config c = config_of(2, false);
+    int64_t v = c.vocab, t = len[0];
+    params_plan(&table, &c);
+    ref_model_open(&m, &c, &table, 13);
+    make_input(&in, t, v, 9);
+    double *want = xmalloc(sizeof *want * (size_t)(t * v)), *got = xmalloc(sizeof *got * (size_t)v),
+           *hidden = xmalloc(sizeof *hidden * (size_t)c.hidden);
+    ref_model_logits(want, &m, in.ids, len, 1);
+    ref_state_open(&s, &m);
+    for (int64_t i = 0; i < t; i++) {
+        ref_model_step(hidden, got, &m, &s, in.ids[i]);
+        check_msg(ref_error(got, want + i * v, v) < 1e-14, "token %d: %g", (int)i, ref_error(got, want + i * v, v));
+    }
+    ref_state_close(&s);
+    ref_model_close(&m);
+    params_free(&table);
+    free(want);
+    free(got);
+    free(hidden);
+}
+
 /* A copied slot goes on exactly as the one it was copied from; a zeroed one as if it had seen nothing. */
 static void test_slots(void)
 {
@@ -556,6 +585,7 @@ static const struct test tests[] = {{"logits and loss against the double referen
                                     {"packed documents do not see each other, to the bit", test_packing},
                                     {"gradients of passes add up", test_passes_add},
                                     {"prompts in pieces and steps", test_pieces},
+                                    {"the reference in steps", test_reference_steps},
                                     {"slots are copied and zeroed whole", test_slots},
                                     {"recomputation changes no bit", test_recompute},
                                     {"logits in pieces of any size", test_logit_pieces},

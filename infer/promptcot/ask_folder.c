@@ -236,7 +236,7 @@ static bool ask_vectors(struct asks *a, const int64_t *todo, int64_t n, struct a
     char note[256];
     bool ok = dev_open(0, e) && config_load(&c, a->model->folder, note, sizeof note, e) && tokenizer_open(&tok, a->model->folder, e) &&
               read_all(a, tok, (int32_t)c.vocab, ids, &s.max_prompt, e);
-    s.type = ok && dev_supports(c.type) ? c.type : F32;
+    s.type = ok ? c.type : F32;
     ok = ok && engine_open(&g, &c, a->model->folder, &s, e);
     float *mean = ok ? xmalloc((size_t)c.hidden * sizeof *mean) : NULL;
     for (int64_t i = 0; ok && i < n; i++) {

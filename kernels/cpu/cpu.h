@@ -8,7 +8,7 @@
 /* Elements under which waking the other threads costs more than they save. */
 enum { CPU_SERIAL = 8192 };
 
-/* Row i of an f32 matrix. The CPU computes in f32 only (dev_supports). */
+/* Row i of an f32 matrix. The CPU computes in f32 only (dev_supports); weights of forward products may be bf16. */
 static inline float *cpu_row(mat m, int64_t i)
 {
     return (float *)m.data + i * m.ld;

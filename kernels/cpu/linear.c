@@ -2,7 +2,25 @@
 #include "kernels/linear.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/norm.h"
+#include <stdlib.h>
 #include <string.h>
+
+/* y = x w^T + beta y for w in bf16, of which some rows at a time become floats. */
+static void fwd_half(mat y, mat x, mat w, float beta)
+{
+    const int64_t most = 1 << 19; /* floats: they stay in the cache, and are rows enough for the library */
+    int64_t rows = most / w.cols > 64 ? most / w.cols : 64;
+    rows = cpu_min(rows, w.rows);
+    float *block = xmalloc((size_t)(rows * w.cols) * sizeof *block);
+    for (int64_t o = 0; o < w.rows; o += rows) {
+        mat part = mat_rows(w, o, cpu_min(rows, w.rows - o)), f = mat_make(block, F32, part.rows, part.cols),
+            to = mat_cols(y, o, part.rows);
+        mat_convert(f, part);
+        gemm('N', 'T', x.rows, f.rows, f.cols, 1, x.data, x.ld, f.data, f.ld, beta, to.data, to.ld);
+    }
+    free(block);
+}
 
 static bool exact;
 
@@ -24,14 +42,17 @@ static void fwd_exact(mat y, mat x, mat w, mat add)
 
 void linear_fwd(mat y, mat x, mat w, mat add)
 {
-    must(x.dtype == F32 && w.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
+    must(x.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
     if (exact) {
         fwd_exact(y, x, w, add);
         return;
     }
     if (add.data && add.data != y.data)
         mat_convert(y, add);
-    gemm('N', 'T', x.rows, w.rows, w.cols, 1, x.data, x.ld, w.data, w.ld, add.data ? 1 : 0, y.data, y.ld);
+    if (w.dtype == BF16)
+        fwd_half(y, x, w, add.data ? 1 : 0);
+    else
+        gemm('N', 'T', x.rows, w.rows, w.cols, 1, x.data, x.ld, w.data, w.ld, add.data ? 1 : 0, y.data, y.ld);
 }
 
 void linear_bwd_x(mat dx, mat dy, mat w, float beta)
@@ -58,7 +79,7 @@ enum { LANES = 4 };
 #endif
 typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
-enum { TILE_OUT = 4, TILE_ROWS = 4 };
+enum { TILE_OUT = 4, TILE_ROWS = 4, AHEAD = 8192 /* bytes */ };
 
 /* The sum of the lanes, halves added to halves: by vectors of 16, 8, 4 and 2 floats where the compiler has them. */
 static inline float lane_sum(vec v)
@@ -83,17 +104,46 @@ static inline vec load_part(const float *p, int64_t n)
     return v;
 }
 
+/* LANES weights from number at on, as floats; half is a constant where this is inlined. */
+static inline __attribute__((always_inline)) vec load_w(const void *w, int64_t at, bool half)
+{
+    if (!half)
+        return *(const vec *)((const float *)w + at);
+    typedef uint16_t low __attribute__((vector_size(LANES * 2)));
+    typedef uint32_t high __attribute__((vector_size(LANES * 4)));
+    low h;
+    memcpy(&h, (const uint16_t *)w + at, sizeof h);
+    return (vec)(__builtin_convertvector(h, high) << 16); /* bfloat16 is the upper half of a float */
+}
+static inline __attribute__((always_inline)) vec load_w_part(const void *w, int64_t at, bool half, int64_t n)
+{
+    if (!half)
+        return load_part((const float *)w + at, n);
+    uint16_t h[LANES] = {0};
+    memcpy(h, (const uint16_t *)w + at, (size_t)n * sizeof *h);
+    return load_w(h, 0, true);
+}
+
+/* Weight rows from number at of w on, in f32 or bf16. */
+struct weights {
+    const void *w;
+    int64_t at, ld;
+    bool half;
+};
+
 /* y[i][o] = dot(x[i], w[o]) + add[i][o] for outs x rows of them; both are constants where this is inlined, so acc is registers. */
 static inline __attribute__((always_inline)) void tile(int rows, int outs, float *y, int64_t ldy, const float *x, int64_t ldx,
-                                                       const float *w, int64_t ldw, const float *add, int64_t lda, int64_t n)
+                                                       struct weights w, const float *add, int64_t lda, int64_t n)
 {
     vec acc[TILE_ROWS][TILE_OUT] = {{{0}}};
     int64_t k = 0;
     for (; k + LANES <= n; k += LANES) {
+        if (rows > 1 && outs == 1) /* weights come from memory, and several rows' work hides it; into L2, as L1 has the rows */
+            __builtin_prefetch((const char *)w.w + (w.at + k) * (w.half ? 2 : 4) + AHEAD, 0, 2);
         vec vw[TILE_OUT];
 #pragma GCC unroll 4
         for (int o = 0; o < outs; o++)
-            vw[o] = *(const vec *)(w + o * ldw + k);
+            vw[o] = load_w(w.w, w.at + o * w.ld + k, w.half);
 #pragma GCC unroll 4
         for (int i = 0; i < rows; i++) {
             vec vx = *(const vec *)(x + i * ldx + k);
@@ -107,7 +157,7 @@ static inline __attribute__((always_inline)) void tile(int rows, int outs, float
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
             for (int o = 0; o < outs; o++)
-                acc[i][o] += load_part(x + i * ldx + k, n - k) * load_part(w + o * ldw + k, n - k);
+                acc[i][o] += load_part(x + i * ldx + k, n - k) * load_w_part(w.w, w.at + o * w.ld + k, w.half, n - k);
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
@@ -117,39 +167,55 @@ static inline __attribute__((always_inline)) void tile(int rows, int outs, float
 
 /* All rows against outs weight rows. The first rows take one weight row after the other, so that memory is read as one stream, at twice
  * the rate of four streams side by side; the other rows find the weights in the cache, where the square tile is faster. */
-static inline __attribute__((always_inline)) void stripe(int outs, float *y, int64_t ldy, const float *x, int64_t ldx, const float *w,
-                                                         int64_t ldw, const float *add, int64_t lda, int64_t rows, int64_t n)
+static inline __attribute__((always_inline)) void stripe(int outs, float *y, int64_t ldy, const float *x, int64_t ldx, struct weights w,
+                                                         const float *add, int64_t lda, int64_t rows, int64_t n)
 {
     int64_t i = rows >= TILE_ROWS ? TILE_ROWS : 1;
-    for (int o = 0; o < outs; o++)
+    for (int o = 0; o < outs; o++) {
+        struct weights one = {w.w, w.at + o * w.ld, w.ld, w.half};
         if (i == TILE_ROWS)
-            tile(TILE_ROWS, 1, y + o, ldy, x, ldx, w + o * ldw, ldw, add ? add + o : NULL, lda, n);
+            tile(TILE_ROWS, 1, y + o, ldy, x, ldx, one, add ? add + o : NULL, lda, n);
         else
-            tile(1, 1, y + o, ldy, x, ldx, w + o * ldw, ldw, add ? add + o : NULL, lda, n);
+            tile(1, 1, y + o, ldy, x, ldx, one, add ? add + o : NULL, lda, n);
+    }
     for (; i + TILE_ROWS <= rows; i += TILE_ROWS)
-        tile(TILE_ROWS, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
+        tile(TILE_ROWS, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, add ? add + i * lda : NULL, lda, n);
     for (; i < rows; i++)
-        tile(1, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, ldw, add ? add + i * lda : NULL, lda, n);
+        tile(1, outs, y + i * ldy, ldy, x + i * ldx, ldx, w, add ? add + i * lda : NULL, lda, n);
+}
+
+/* Stripe number s of a product; half is a constant where this is inlined. */
+static inline __attribute__((always_inline)) void step_stripe(mat y, mat x, mat w, mat add, int64_t s, bool half)
+{
+    const float *px = x.data;
+    float *py = y.data;
+    int64_t o = s * TILE_OUT;
+    const float *a = add.data ? (const float *)add.data + o : NULL;
+    if (o + TILE_OUT <= w.rows)
+        stripe(TILE_OUT, py + o, y.ld, px, x.ld, (struct weights){w.data, o * w.ld, w.ld, half}, a, add.ld, x.rows, w.cols);
+    else
+        for (; o < w.rows; o++, a = a ? a + 1 : NULL)
+            stripe(1, py + o, y.ld, px, x.ld, (struct weights){w.data, o * w.ld, w.ld, half}, a, add.ld, x.rows, w.cols);
 }
 
 void linear_step(mat y, mat x, mat w, mat add)
 {
-    must(x.dtype == F32 && w.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
+    must(x.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
     if (x.rows == 0)
         return;
-    const float *px = x.data, *pw = w.data, *pa = add.data;
-    float *py = y.data;
-    int64_t outs = w.rows, n = w.cols, stripes = (outs + TILE_OUT - 1) / TILE_OUT;
-#pragma omp parallel for schedule(static) if (x.rows * outs * n > 4 * CPU_SERIAL)
-    for (int64_t s = 0; s < stripes; s++) {
-        int64_t o = s * TILE_OUT;
-        const float *a = pa ? pa + o : NULL;
-        if (o + TILE_OUT <= outs)
-            stripe(TILE_OUT, py + o, y.ld, px, x.ld, pw + o * w.ld, w.ld, a, add.ld, x.rows, n);
+    int64_t stripes = (w.rows + TILE_OUT - 1) / TILE_OUT;
+#pragma omp parallel for schedule(static) if (x.rows * w.rows * w.cols > 4 * CPU_SERIAL)
+    for (int64_t s = 0; s < stripes; s++)
+        if (w.dtype == F32)
+            step_stripe(y, x, w, add, s, false);
         else
-            for (; o < outs; o++, a = a ? a + 1 : NULL)
-                stripe(1, py + o, y.ld, px, x.ld, pw + o * w.ld, w.ld, a, add.ld, x.rows, n);
-    }
+            step_stripe(y, x, w, add, s, true);
+}
+
+void linear_norm_step(mat y, mat h, mat x, const float *norm, float eps, mat w)
+{
+    rmsnorm_fwd(h, NULL, x, norm, eps);
+    linear_step(y, h, w, (mat){0});
 }
 
 /* Columns [from, from + n) of row i. */
