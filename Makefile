@@ -37,7 +37,11 @@ KERNEL_SRC = $(wildcard kernels/cuda/*.cu)
 CUDA_HOME ?= /usr/local/cuda
 CPPFLAGS  += -I$(CUDA_HOME)/include
 NVCCFLAGS ?= -O3 -lineinfo -std=c++17 -Xcompiler -Wall,-Wextra -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
-LDLIBS     = -L$(CUDA_HOME)/lib64 -L$(CUDA_HOME)/lib64/stubs -lnccl -lcublasLt -lcublas -lcudart $(LDLIBS_ALL)
+# cuDNN is needed by the Transformer of bench_throughput only; --as-needed keeps it out of the other programs.
+ifeq ($(wildcard $(addsuffix /cudnn.h,$(CUDA_HOME)/include /usr/include /usr/include/x86_64-linux-gnu /usr/include/aarch64-linux-gnu)),)
+$(error no cudnn.h in $(CUDA_HOME)/include or /usr/include: install cuDNN 9.15 or newer (NVIDIA's package libcudnn9-dev-cuda-12 or -13), or set CUDA_HOME)
+endif
+LDLIBS     = -L$(CUDA_HOME)/lib64 -L$(CUDA_HOME)/lib64/stubs -lnccl -lcublasLt -lcublas -lcudart -Wl,--as-needed -lcudnn $(LDLIBS_ALL)
 else
 $(error BACKEND is cpu or cuda, not '$(BACKEND)')
 endif
@@ -98,9 +102,15 @@ asan:
 demo: all
 	scripts/run_demo.sh
 
-# bench_peer and bench_parquet are started by scripts/bench_peers.py and scripts/bench_parquet.py; bench_drift measures no time.
-bench: $(addprefix $(BUILD)/tests/,$(filter-out bench_peer bench_parquet bench_drift,$(BENCHES)))
+# bench_peer, bench_attention and bench_parquet are started by scripts/bench_peers.py, bench_attention.py and bench_parquet.py; bench_drift
+# measures no time; bench_throughput has a target of its own.
+bench: $(addprefix $(BUILD)/tests/,$(filter-out bench_peer bench_attention bench_parquet bench_throughput bench_drift,$(BENCHES)))
 	@set -e; for b in $^; do echo "== $$b"; $$b --json $(BUILD)/$$(basename $$b).json; done
+
+# The engine beside a Transformer under a memory limit: tables, JSON and a plot. LIMITS="--memory-gib 24" for one of the two limits.
+bench-throughput: $(BUILD)/tests/bench_throughput
+	GOMP_SPINCOUNT=$${GOMP_SPINCOUNT:-10000} $< $(LIMITS) --json $(BUILD)/bench_throughput.json
+	python3 scripts/report_throughput.py $(BUILD)/bench_throughput.json $(BUILD)/bench_throughput.md $(BUILD)/bench_throughput.svg
 
 help:
 	@echo 'make                 the programs, CPU build:    build/cpu/{prepare,select,decontaminate,train,export,generate,score,report,compare,synth,promptcot}'
@@ -113,6 +123,7 @@ help:
 	@echo 'make bench           build and run the benchmarks: tables, and BUILD/bench_*.json'
 	@echo '                     one of them: make tests, then BUILD/tests/bench_{model,ops} [--model NAME|CONFIG] [--tokens N] [--quick]'
 	@echo '                     [--only train|decode|NAME OF OPS] [--json FILE]; --help says more'
+	@echo 'make bench-throughput   the engine beside a Transformer of its size under a memory limit: BUILD/bench_throughput.{md,json,svg}'
 	@echo 'make demo            synth, prepare, train, export, generate, score and report on a small example'
 	@echo 'make clean           remove build/'
 	@echo 'Variables: BACKEND=cpu|cuda  BUILD=folder  ARCH=native (for -march)  MPI=ompi-c  CC CXX NVCC CFLAGS LDFLAGS'
@@ -122,4 +133,4 @@ clean:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
-.PHONY: all tests test check asan demo bench help clean
+.PHONY: all tests test check asan demo bench bench-throughput help clean

@@ -27,8 +27,8 @@ static void layout(struct engine *g, struct arena *mem)
     const struct model_config *c = &g->config;
     const struct engine_settings *s = &g->settings;
     int64_t slots = g->slots;
-    enum dtype type = dev_activations(s->type);
     int32_t read = g->prompts + s->base;
+    enum dtype type = dev_activations(s->type);
     struct model_shape shape = {.config = *c,
                                 .type = type,
                                 .residual = F32,
@@ -89,8 +89,10 @@ static int64_t passing_bytes(const struct engine *g)
 {
     const struct model_config *c = &g->config;
     const int64_t piece = 5 << 20, rest = 1 << 20, weights = g->table.bytes[g->settings.type];
-    int64_t copies =
-        g->settings.exact ? 0 : c->hidden * (g->max_piece + config_proj_dim(c)) * dtype_size(dev_activations(g->settings.type));
+    const enum dtype type = g->settings.type, rows = dev_activations(type);
+    /* Weights of a type that products do not take become rows' some at a time (kernels/cpu/linear.c). */
+    const int64_t factor = type == rows ? c->hidden * config_proj_dim(c) * dtype_size(type) : 2 << 20;
+    int64_t copies = g->settings.exact ? 0 : c->hidden * g->max_piece * dtype_size(rows) + factor;
     return more_of(weights < piece ? weights : piece, copies * 8 / 5) + rest;
 }
 

@@ -8,8 +8,9 @@
  * So a prompt is read once for all its samples, a sample's first token comes out of the same step as every other, and a finished slot
  * is filled again at once. The states of base and prompts are float32 whatever the sequences' are, and a reading is cut at multiples of
  * the model's chunk only: where it was cut is not in a number. What is left is how a product sums its rows. On the CPU a step's rows do
- * not depend on each other (kernels/linear.h); with `exact` no row of any pass does, on no backend, and a sample is the same bits
- * whatever is read or runs beside it, in whatever slot, and however its prompt was cut.
+ * not depend on each other (kernels/linear.h); with `exact` no row of any pass does, and a sample is the same bits whatever is read or
+ * runs beside it, in whatever slot, and however its prompt was cut. (On a GPU the scan of models with few heads cuts a document by its
+ * length, kernels/cuda/ssd_fwd_wgmma.cu, so there a base can still show.)
  *
  * Memory is one block, taken by engine_open(): weights, states of all slots, one pass's activations, sampling. A step is one recorded
  * graph for each class of batch sizes; rows of the class that no sequence needs run on slots that are free.

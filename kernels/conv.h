@@ -16,8 +16,6 @@ void conv_fwd(mat y, mat x, const float *w, const float *b, int k, struct seqs s
 /* dx is written (not dy's memory); dw [C, K], db [C] are added to. x as given to the forward; documents start from zeros. */
 void conv_bwd(mat dx, float *dw, float *db, mat dy, mat x, const float *w, const float *b, int k, struct seqs s, void *scratch);
 size_t conv_scratch(int64_t tokens, int64_t channels, int k);
-/* A decode step: every document of s has one token; row d uses and updates slot s.slot[d]. */
-void conv_step(mat y, mat x, const float *w, const float *b, int k, struct seqs s, struct state_view state);
 
 #ifdef __cplusplus
 }

@@ -15,8 +15,12 @@ extern "C" {
 /* y = x w^T + add.  y, add [T, out], x [T, in]; add.data NULL: nothing is added; add may be y itself. add has y's type. */
 void linear_fwd(mat y, mat x, mat w, mat add);
 /* The same for the rows of a decode step, each sequence one row. On the CPU a row's result does not depend on the other rows,
- * and is the same bits for w in bf16 as for the same values in f32. */
+ * and is the same bits for w in bf16 as for the same values in f32. w may be read ahead of ops that were queued before: what wrote it must
+ * be a copy from the host, or lie before one. */
 void linear_step(mat y, mat x, mat w, mat add);
+/* y = rmsnorm(x) w^T with the norm's weights and eps (kernels/norm.h), as linear_step. x [T, in]; h [T, in] of the type that products take
+ * (dev_activations): room for the normed rows, not always written. */
+void linear_norm_step(mat y, mat h, mat x, const float *norm, float eps, mat w);
 /* From here on (false: no longer) a row of linear_fwd is the same bits whatever rows stand beside it and however many they are, and so is
  * one of linear_step, on every backend; slower. Call it before anything is computed: recorded graphs keep what they recorded. */
 void linear_exact(bool on);

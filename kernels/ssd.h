@@ -1,10 +1,10 @@
-/* kernels/ssd.h - the state-space scan of Mamba-2 (SSD; Dao & Gu 2024, arXiv 2405.21060), whole sequences or one token.
+/* kernels/ssd.h - the state-space scan of Mamba-2 (SSD; Dao & Gu 2024, arXiv 2405.21060), whole sequences; a token at a time: kernels/mixer.h.
  *
  * For each head h of group g = h / (H/G), with S the state [P, N], dt_t = softplus(dt'_t + dt_bias) and a_t = exp(-exp(A_log) dt_t):
  *     S_t = a_t S_{t-1} + dt_t x_t (outer) B_t        y_t = S_t C_t + D x_t
- * ssd_fwd computes it in chunks (matrix products inside a chunk, the state carried from chunk to chunk; section 6 of the paper);
- * ssd_step computes one token. Documents start from zero, or from their slot of state [slots][H, P, N] (f32 or bf16), which then
- * receives the state after their last token.
+ * ssd_fwd computes it in chunks (matrix products inside a chunk, the state carried from chunk to chunk; section 6 of the paper).
+ * Documents start from zero, or from their slot of state [slots][H, P, N] (f32 or bf16), which then receives the state after their last
+ * token.
  */
 #ifndef KERNELS_SSD_H
 #define KERNELS_SSD_H
@@ -45,8 +45,6 @@ size_t ssd_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs, int32_t 
 void ssd_fwd(mat y, struct ssd_kept keep, struct ssd_in in, struct ssd_dims d, struct seqs s, struct state_view state, void *scratch);
 /* dy [T, H*P]. A state given to the forward counts as a constant. */
 void ssd_bwd(struct ssd_grad g, mat dy, struct ssd_kept kept, struct ssd_in in, struct ssd_dims d, struct seqs s, void *scratch);
-/* A decode step: every document of s has one token; row i uses and updates slot s.slot[i]. */
-void ssd_step(mat y, struct ssd_in in, struct ssd_dims d, struct seqs s, struct state_view state);
 
 #ifdef __cplusplus
 }

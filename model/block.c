@@ -3,27 +3,8 @@
 #include "kernels/conv.h"
 #include "kernels/device.h"
 #include "kernels/linear.h"
+#include "kernels/mixer.h"
 #include "kernels/norm.h"
-
-/* The column slices of in_proj's output (and of its gradient), and of the convolution's. */
-struct proj_cols {
-    mat z, xBC, dt;
-};
-struct conv_cols {
-    mat x, B, C;
-};
-
-static struct proj_cols proj_cols(mat proj, const struct model_config *c)
-{
-    int64_t inner = config_inner(c), conv = config_conv_dim(c);
-    return (struct proj_cols){mat_cols(proj, 0, inner), mat_cols(proj, inner, conv), mat_cols(proj, inner + conv, c->heads)};
-}
-
-static struct conv_cols conv_cols(mat conv, const struct model_config *c)
-{
-    int64_t inner = config_inner(c), gn = (int64_t)c->groups * c->state;
-    return (struct conv_cols){mat_cols(conv, 0, inner), mat_cols(conv, inner, gn), mat_cols(conv, inner + gn, gn)};
-}
 
 static struct ssd_dims ssd_dims(const struct model_config *c)
 {
@@ -32,7 +13,7 @@ static struct ssd_dims ssd_dims(const struct model_config *c)
 
 static struct ssd_in ssd_in(mat conv, mat dt, const struct model_config *c, struct tensors w, int32_t layer)
 {
-    struct conv_cols v = conv_cols(conv, c);
+    struct conv_cols v = conv_cols(conv, ssd_dims(c));
     return (struct ssd_in){v.x, v.B, v.C, dt, tensors_vec(w, P_DT_BIAS, layer), tensors_vec(w, P_A_LOG, layer), tensors_vec(w, P_D, layer)};
 }
 
@@ -44,33 +25,55 @@ static struct block_acts rows(const struct block_acts *a, int64_t t)
     return b;
 }
 
+/* One token a sequence, onto states that are kept. */
+static bool is_step(struct seqs s, struct block_state state)
+{
+    return s.max_len == 1 && state.ssd.data;
+}
+
+static void step_forward(struct block_acts a, const struct model_config *c, struct tensors w, int32_t layer, struct seqs s,
+                         struct block_state state)
+{
+    struct mixer_in in = {.proj = a.proj,
+                          .room = a.conv,
+                          .d = ssd_dims(c),
+                          .conv = c->conv,
+                          .conv_w = tensors_vec(w, P_CONV_W, layer),
+                          .conv_b = tensors_vec(w, P_CONV_B, layer),
+                          .dt_bias = tensors_vec(w, P_DT_BIAS, layer),
+                          .A_log = tensors_vec(w, P_A_LOG, layer),
+                          .D = tensors_vec(w, P_D, layer),
+                          .norm = tensors_vec(w, P_GATE_NORM, layer),
+                          .eps = (float)c->eps};
+    linear_norm_step(a.proj, a.h, a.x, tensors_vec(w, P_NORM, layer), (float)c->eps, tensors_mat(w, P_IN_PROJ, layer));
+    mixer_step(a.g, in, s, state.conv, state.ssd);
+}
+
 void mixer_forward(struct block_acts *acts, const struct model_config *c, struct tensors w, int32_t layer, struct seqs s,
                    struct block_state state, void *ops)
 {
     struct block_acts a = rows(acts, s.tokens);
-    struct proj_cols p = proj_cols(a.proj, c);
-    bool step = s.max_len == 1 && state.ssd.data;
+    struct mixer_cols p = mixer_cols(a.proj, ssd_dims(c));
     mat none = {0};
 
+    if (is_step(s, state)) {
+        step_forward(a, c, w, layer, s, state);
+        return;
+    }
     rmsnorm_fwd(a.h, a.rstd, a.x, tensors_vec(w, P_NORM, layer), (float)c->eps);
-    (step ? linear_step : linear_fwd)(a.proj, a.h, tensors_mat(w, P_IN_PROJ, layer), none);
-    (step ? conv_step : conv_fwd)(a.conv, p.xBC, tensors_vec(w, P_CONV_W, layer), tensors_vec(w, P_CONV_B, layer), c->conv, s, state.conv);
-    struct ssd_in in = ssd_in(a.conv, p.dt, c, w, layer);
-    if (step)
-        ssd_step(a.y, in, ssd_dims(c), s, state.ssd);
-    else
-        ssd_fwd(a.y, a.ssd, in, ssd_dims(c), s, state.ssd, ops);
+    linear_fwd(a.proj, a.h, tensors_mat(w, P_IN_PROJ, layer), none);
+    conv_fwd(a.conv, p.xBC, tensors_vec(w, P_CONV_W, layer), tensors_vec(w, P_CONV_B, layer), c->conv, s, state.conv);
+    ssd_fwd(a.y, a.ssd, ssd_in(a.conv, p.dt, c, w, layer), ssd_dims(c), s, state.ssd, ops);
     gatenorm_fwd(a.g, a.rstd_gate, a.y, p.z, tensors_vec(w, P_GATE_NORM, layer), c->groups, (float)c->eps);
 }
 
 void block_forward(struct block_acts *acts, mat x_next, const struct model_config *c, struct tensors w, int32_t layer, struct seqs s,
                    struct block_state state, void *ops)
 {
-    bool step = s.max_len == 1 && state.ssd.data;
     mixer_forward(acts, c, w, layer, s, state, ops);
     struct block_acts a = rows(acts, s.tokens);
     x_next.rows = s.tokens;
-    (step ? linear_step : linear_fwd)(x_next, a.g, tensors_mat(w, P_OUT_PROJ, layer), a.x);
+    (is_step(s, state) ? linear_step : linear_fwd)(x_next, a.g, tensors_mat(w, P_OUT_PROJ, layer), a.x);
 }
 
 void block_backward(mat dx, struct block_acts *acts, const struct model_config *c, struct tensors w, struct tensors g, int32_t layer,
@@ -80,8 +83,8 @@ void block_backward(mat dx, struct block_acts *acts, const struct model_config *
     struct block_acts a = rows(acts, t);
     mat dx_low = sc->dx_low, dg = sc->dg, dconv = sc->dconv, dproj = sc->dproj;
     dx.rows = dx_low.rows = dg.rows = dconv.rows = dproj.rows = t;
-    struct proj_cols p = proj_cols(a.proj, c), dp = proj_cols(dproj, c);
-    struct conv_cols dv = conv_cols(dconv, c);
+    struct mixer_cols p = mixer_cols(a.proj, ssd_dims(c)), dp = mixer_cols(dproj, ssd_dims(c));
+    struct conv_cols dv = conv_cols(dconv, ssd_dims(c));
     struct ssd_in in = ssd_in(a.conv, p.dt, c, w, layer);
     struct ssd_grad ssd = {
         dv.x, dv.B, dv.C, dp.dt, tensors_vec(g, P_DT_BIAS, layer), tensors_vec(g, P_A_LOG, layer), tensors_vec(g, P_D, layer)};

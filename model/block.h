@@ -3,7 +3,7 @@
  *     h = rmsnorm(x) w        z | xBC | dt = h in_proj^T      xBC = silu(conv(xBC))      y = ssd(x, B, C, dt)
  *     g = rmsnorm_G(y silu(z)) w_g                            x' = x + g out_proj^T
  *
- * One token per sequence runs the step kernels, anything longer the sequence kernels; the rest is the same code.
+ * One token per sequence runs the step kernels (kernels/mixer.h, linear_step), anything longer the sequence kernels.
  */
 #ifndef MODEL_BLOCK_H
 #define MODEL_BLOCK_H

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # scripts/install_deps.sh - installs what the build and the tests need and this machine lacks (Debian 12, Ubuntu 24.04). CUDA is not among it:
-# install the CUDA toolkit (12 or later) yourself for `make BACKEND=cuda`.
+# install the CUDA toolkit (12 or later) and cuDNN (9.15 or later) yourself for `make BACKEND=cuda`.
 set -euo pipefail
 packages=(gcc g++ make pkg-config libdnnl-dev libjansson-dev libsentencepiece-dev libzstd-dev zlib1g-dev libsnappy-dev libxxhash-dev libssl-dev libseccomp-dev bubblewrap python3 python3-numpy libmpc-dev libmpfr-dev libgmp-dev libcurl4-openssl-dev zstd libopenmpi-dev openmpi-bin)
 

@@ -3,6 +3,7 @@
  * A model of one layer with random weights runs a training step, so that every matrix holds numbers of a real pass; then each op is timed
  * on them alone. At the shape of Mamba-Codestral-7B on a GPU the best public kernels' times stand beside ours.
  */
+#include "kernels/mixer.h"
 #include "model/block.h"
 #include "tests/bench_train.h"
 
@@ -50,14 +51,14 @@ static const struct published {
     {"gatenorm bwd", 20480, 1370, 550, "mamba_ssm"},
     {"mixer fwd + bwd + recompute", 16384, 29800, 19200, "mamba_ssm and cuBLAS"},
     {"head and xent, all pieces", 16384, 27300, 17000, "torch"},
-    {"ssd step, bf16 state", 1, 3.65, 1.4, "FlashInfer, tuned Triton"},
-    {"ssd step, bf16 state", 8, 13.7, 11.2, "FlashInfer, tuned Triton"},
-    {"ssd step, bf16 state", 64, 101, 89, "FlashInfer, tuned Triton"},
-    {"ssd step, bf16 state", 256, 392, 358, "FlashInfer, tuned Triton"},
-    {"ssd step, f32 state", 1, 4.99, 2.8, "FlashInfer, tuned Triton"},
-    {"ssd step, f32 state", 8, 25.8, 22, "FlashInfer, tuned Triton"},
-    {"ssd step, f32 state", 64, 195, 178, "FlashInfer, tuned Triton"},
-    {"ssd step, f32 state", 256, 758, 712, "FlashInfer, tuned Triton"},
+    {"mixer step, bf16 state", 1, 3.65, 1.4, "FlashInfer, tuned Triton: the scan alone"},
+    {"mixer step, bf16 state", 8, 13.7, 11.2, "FlashInfer, tuned Triton: the scan alone"},
+    {"mixer step, bf16 state", 64, 101, 89, "FlashInfer, tuned Triton: the scan alone"},
+    {"mixer step, bf16 state", 256, 392, 358, "FlashInfer, tuned Triton: the scan alone"},
+    {"mixer step, f32 state", 1, 4.99, 2.8, "FlashInfer, tuned Triton: the scan alone"},
+    {"mixer step, f32 state", 8, 25.8, 22, "FlashInfer, tuned Triton: the scan alone"},
+    {"mixer step, f32 state", 64, 195, 178, "FlashInfer, tuned Triton: the scan alone"},
+    {"mixer step, f32 state", 256, 758, 712, "FlashInfer, tuned Triton: the scan alone"},
 };
 
 static void published_note(struct bench *b, json_t *row)
@@ -126,16 +127,21 @@ static void scan_of_documents(struct bench *b, struct bench_train *t)
     struct ref_seqs q = ref_seqs_make(len, 4, NULL, chunk);
     struct ssd_kept kept = v.a.ssd;
     kept.states = dev_alloc((size_t)(q.host.n_chunk * config_ssd_state(v.c)) * (size_t)e);
-    void *scratch = dev_alloc(ssd_scratch(v.dims, n, 4, chunk, false));
+    void *scratch = dev_alloc(ssd_scratch(v.dims, n, 4, chunk, true));
     for (bench_begin(b, "ssd fwd, training, 4 documents", 0); bench_next(b);)
         ssd_fwd(v.a.y, kept, v.in, v.dims, q.dev, (struct state_view){0}, scratch);
     bench_row(b, n * ssd_bytes(v.c, chunk, false, true, e), n * ssd_flops(v.c, chunk, false), 0);
+    if (b->filter) /* what the backward reads, should the forward not have been asked for */
+        ssd_fwd(v.a.y, kept, v.in, v.dims, q.dev, (struct state_view){0}, scratch);
+    for (bench_begin(b, "ssd bwd, 4 documents", 0); bench_next(b);)
+        ssd_bwd(v.ssd, v.dg, kept, v.in, v.dims, q.dev, scratch);
+    bench_row(b, n * ssd_bytes(v.c, chunk, true, true, e), n * ssd_flops(v.c, chunk, true), 0);
     dev_free(kept.states);
     dev_free(scratch);
     ref_seqs_free(&q);
 }
 
-/* One document in a model whose heads alone do not fill a card: the shape of mamba2-130m. */
+/* A model whose heads alone do not fill a card, the shape of mamba2-130m: one document, and 40 of different lengths. */
 static void scan_of_few_heads(struct bench *b, const struct bench_train *t)
 {
     struct model_config c = bench_config("mamba2-130m");
@@ -157,10 +163,29 @@ static void scan_of_few_heads(struct bench *b, const struct bench_train *t)
         ssd_fwd(y, (struct ssd_kept){0}, in, d, q.dev, (struct state_view){0}, scratch);
     bench_row(b, (double)n * ssd_bytes(&c, c.chunk, false, false, e), (double)n * ssd_flops(&c, c.chunk, false), 0);
     dev_free(scratch);
+    ref_seqs_free(&q);
+    enum { DOCS = 40 };
+    if (n >= 10 * DOCS) {
+        int32_t lens[DOCS], mean = len / DOCS, chunk = ssd_train_chunk(c.chunk);
+        for (int i = 0; i < DOCS; i++, len -= lens[i - 1])
+            lens[i] = i == DOCS - 1 ? len : mean * (1 + 2 * (i % 5)) / 5;
+        q = ref_seqs_make(lens, DOCS, NULL, chunk);
+        struct ssd_kept kept = {(float *)dev_alloc((size_t)(n * c.heads) * sizeof(float)),
+                                (float *)dev_alloc((size_t)(n * c.heads) * sizeof(float)),
+                                dev_alloc((size_t)(q.host.n_chunk * config_ssd_state(&c)) * (size_t)e)};
+        scratch = dev_alloc(ssd_scratch(d, n, DOCS, chunk, false));
+        for (bench_begin(b, "ssd fwd, training, 24 heads, 40 documents", 0); bench_next(b);)
+            ssd_fwd(y, kept, in, d, q.dev, (struct state_view){0}, scratch);
+        bench_row(b, (double)n * ssd_bytes(&c, chunk, false, true, e), (double)n * ssd_flops(&c, chunk, false), 0);
+        dev_free(scratch);
+        dev_free(kept.states);
+        dev_free(kept.cum);
+        dev_free(kept.dt);
+        ref_seqs_free(&q);
+    }
     dev_free(vec);
     dev_free(y.data);
     dev_free(all.data);
-    ref_seqs_free(&q);
 }
 
 /* A layer of a step with full recompute: the block, its mixer again (never out_proj), its gradients. What bounds it are its ops one after the
@@ -214,61 +239,79 @@ static void head_sum(struct bench *b, const struct bench_train *t)
 static void steps(struct bench *b, struct bench_train *t, const char *model)
 {
     enum { CALLS = 32 };
+    static const int32_t batches[] = {1, 2, 4, 8, 16, 64, SLOTS};
     struct bench_layer v = bench_layer(t);
     const struct model_config *c = v.c;
+    enum dtype type = t->shape.model.type;
     int64_t size = config_ssd_state(c), conv = config_conv_dim(c), past = (c->conv - 1) * conv;
-    double e = (double)dtype_size(t->shape.model.type), ssd_row = ssd_bytes(c, 1, false, false, e);
-    mat none = {0};
+    double e = (double)dtype_size(type);
     char name[48], title[128];
-    snprintf(title, sizeof title, "%s, decode steps, activations %s", model, ref_dtype_name(t->shape.model.type));
+    snprintf(title, sizeof title, "%s, decode steps, activations %s", model, ref_dtype_name(type));
     json_t *group = bench_group(b, title);
     json_object_set_new(group, "model", json_string(model));
-    struct state_view convs = {bench_numbers(t->shape.model.type, SLOTS * past), (int)t->shape.model.type, past};
+    struct state_view convs = {bench_numbers(type, SLOTS * past), (int)type, past};
     void *states[] = {[F32] = bench_numbers(F32, SLOTS * size), [BF16] = dev_supports(BF16) ? bench_numbers(BF16, SLOTS * size) : NULL};
     int32_t len[SLOTS], slot[SLOTS];
     for (int32_t i = 0; i < SLOTS; i++)
         len[i] = 1;
-    for (int32_t rows = 1; rows <= SLOTS && rows <= t->p.s.tokens && rows <= t->m.acts.logits.rows; rows = rows == 64 ? 256 : rows * 8) {
-        int32_t turns = SLOTS / rows < CALLS ? SLOTS / rows : CALLS, at = 0;
+    struct mixer_in mixer = {.d = v.dims,
+                             .conv = c->conv,
+                             .conv_w = tensors_vec(t->m.w, P_CONV_W, 0),
+                             .conv_b = tensors_vec(t->m.w, P_CONV_B, 0),
+                             .dt_bias = v.in.dt_bias,
+                             .A_log = v.in.A_log,
+                             .D = v.in.D,
+                             .norm = tensors_vec(t->m.w, P_GATE_NORM, 0),
+                             .eps = (float)c->eps};
+    for (size_t k = 0; k < sizeof batches / sizeof *batches; k++) {
+        int32_t rows = batches[k], turns = SLOTS / rows < CALLS ? SLOTS / rows : CALLS, at = 0;
+        if (rows > t->p.s.tokens || rows > t->m.acts.logits.rows)
+            break;
         struct ref_seqs q[CALLS];
-        for (int32_t k = 0; k < turns; k++) {
-            for (int32_t i = 0; i < rows; i++)
-                slot[i] = k * rows + i;
-            q[k] = ref_seqs_make(len, rows, slot, c->chunk);
+        for (int32_t i = 0; i < turns; i++) {
+            for (int32_t j = 0; j < rows; j++)
+                slot[j] = i * rows + j;
+            q[i] = ref_seqs_make(len, rows, slot, c->chunk);
         }
         b->tokens = rows;
         printf("  batch %d\n", rows);
+        mixer.proj = mat_rows(v.a.proj, 0, rows);
+        mixer.room = mat_rows(v.a.conv, 0, rows);
+        mat h = mat_rows(v.a.h, 0, rows), g = mat_rows(v.a.g, 0, rows), x = mat_rows(v.a.x, 0, rows);
+        mat in_proj = tensors_mat(t->m.w, P_IN_PROJ, 0), out_proj = tensors_mat(t->m.w, P_OUT_PROJ, 0), head = tensors_head(t->m.w);
+        mat x_next = mat_rows(t->m.acts.x_out, 0, rows), logits = mat_rows(t->m.acts.logits, 0, rows), none = {0};
+        double in_bytes = product_bytes(rows, (double)in_proj.cols, (double)in_proj.rows, 4, e, e);
+        double out_bytes = product_bytes(rows, (double)out_proj.cols, (double)out_proj.rows, e, e, 4) + 4.0 * rows * (double)c->hidden;
+        double in_flops = 2.0 * rows * (double)(in_proj.cols * in_proj.rows),
+               out_flops = 2.0 * rows * (double)(out_proj.cols * out_proj.rows);
         for (enum dtype s = F32; s <= BF16; s++) {
             if (!states[s])
                 continue;
-            struct state_view view = {states[s], (int)s, size};
-            struct ssd_in in = v.in;
-            in.x.rows = in.B.rows = in.C.rows = in.dt.rows = rows;
-            snprintf(name, sizeof name, "ssd step, %s state", ref_dtype_name(s));
+            struct block_state state = {convs, {states[s], (int)s, size}};
+            double mixer_bytes =
+                rows * (2.0 * (double)(size * dtype_size(s)) + e * (double)(2 * past + config_proj_dim(c) + config_inner(c))) +
+                4.0 * (double)((c->conv + 1) * conv + config_inner(c) + 3 * c->heads);
+            double mixer_flops = rows * (5.0 * (double)size + 2.0 * (double)(c->conv * conv));
+            snprintf(name, sizeof name, "mixer step, %s state", ref_dtype_name(s));
             for (bench_begin(b, name, CALLS); bench_next(b);)
-                ssd_step(mat_rows(v.a.y, 0, rows), in, v.dims, q[at++ % turns].dev, view);
-            bench_row(b, rows * (2.0 * (double)(size * dtype_size(s)) + ssd_row), 5.0 * rows * (double)size, 0);
+                mixer_step(g, mixer, q[at++ % turns].dev, state.conv, state.ssd);
+            bench_row(b, mixer_bytes, mixer_flops, 0);
+            snprintf(name, sizeof name, "layer step, %s state", ref_dtype_name(s));
+            for (bench_begin(b, name, 8); bench_next(b);)
+                block_forward(&t->layer[0], x_next, c, t->m.w, 0, q[at++ % turns].dev, state, t->m.acts.scratch.ops);
+            bench_row(b, mixer_bytes + in_bytes + out_bytes, mixer_flops + in_flops + out_flops, 0);
         }
-        for (bench_begin(b, "conv step", CALLS); bench_next(b);)
-            conv_step(mat_rows(v.a.conv, 0, rows), mat_rows(v.xBC, 0, rows), tensors_vec(t->m.w, P_CONV_W, 0),
-                      tensors_vec(t->m.w, P_CONV_B, 0), c->conv, q[at++ % turns].dev, convs);
-        bench_row(b, rows * e * (double)(2 * past + 2 * conv) + 4.0 * (double)((c->conv + 1) * conv), rows * 2.0 * (double)(c->conv * conv),
-                  0);
-        struct {
-            const char *name;
-            mat y, x, w;
-        } product[] = {{"in_proj step", v.a.proj, v.a.h, tensors_mat(t->m.w, P_IN_PROJ, 0)},
-                       {"out_proj step", mat_rows(t->m.acts.x_out, 0, rows), v.a.g, tensors_mat(t->m.w, P_OUT_PROJ, 0)},
-                       {"head step", t->m.acts.logits, t->m.acts.h, tensors_head(t->m.w)}};
-        for (int i = 0; i < 3 && rows <= 64; i++) {
-            mat y = mat_rows(product[i].y, 0, rows), x = mat_rows(product[i].x, 0, rows), w = product[i].w;
-            for (bench_begin(b, product[i].name, 8); bench_next(b);)
-                linear_step(y, x, w, none);
-            bench_row(b, product_bytes(rows, (double)w.cols, (double)w.rows, e, e, (double)dtype_size(y.dtype)),
-                      2.0 * rows * (double)(w.cols * w.rows), 0);
-        }
-        for (int32_t k = 0; k < turns; k++)
-            ref_seqs_free(&q[k]);
+        for (bench_begin(b, "norm and in_proj step", 8); bench_next(b);)
+            linear_norm_step(mixer.proj, h, x, tensors_vec(t->m.w, P_NORM, 0), (float)c->eps, in_proj);
+        bench_row(b, in_bytes, in_flops, 0);
+        for (bench_begin(b, "out_proj step", 8); bench_next(b);)
+            linear_step(x_next, g, out_proj, x);
+        bench_row(b, out_bytes, out_flops, 0);
+        for (bench_begin(b, "head step", 8); bench_next(b);)
+            linear_step(logits, mat_rows(t->m.acts.h, 0, rows), head, none);
+        bench_row(b, product_bytes(rows, (double)head.cols, (double)head.rows, e, e, 4), 2.0 * rows * (double)(head.cols * head.rows), 0);
+        for (int32_t i = 0; i < turns; i++)
+            ref_seqs_free(&q[i]);
     }
     dev_free(convs.data);
     dev_free(states[F32]);

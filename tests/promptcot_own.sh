@@ -43,16 +43,18 @@ cat >own.json <<'END'
  "answer": {"model": "own", "samples": 4, "max_new_tokens": 300, "temperature": 0.5, "agree": 0.5}}
 END
 make_data() { "$build/promptcot" own.json --work "$1" && "$build/prepare" --tokenizer byte --input "$1/records.jsonl" --output "$1/phase2.tok"; }
-SECONDS=0
+start=$(date +%s%N)
 make_data reference
 [ -s reference/records.jsonl ] || fail "no records"
+all=$(($(date +%s%N) - start)) kills=0
 for i in 1 2 3 4 5 6 7 8 9 10; do
     "$build/promptcot" own.json --work killed >/dev/null 2>&1 &
     child=$!
-    sleep "$(awk -v n="$i" -v all="$SECONDS" 'BEGIN { srand(n); print 0.3 + rand() * all / 5 }')"
-    kill -KILL "$child" 2>/dev/null || echo "kill $i came after the end"
+    sleep "$(awk -v n="$i" -v all="$all" 'BEGIN { srand(n); print 0.05 + rand() * all / 9e9 }')"
+    kill -KILL "$child" 2>/dev/null && kills=$((kills + 1)) || echo "kill $i came after the end"
     wait "$child" 2>/dev/null || true
 done
+[ "$kills" -ge 8 ] || fail "only $kills of ten kills came before the end"
 make_data killed
 for file in combinations.jsonl rationales.jsonl problems.jsonl problem.removed.jsonl judged.jsonl rewarded.jsonl records.jsonl report.json phase2.tok; do
     cmp "reference/$file" "killed/$file"

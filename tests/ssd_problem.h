@@ -14,7 +14,7 @@ enum speed { USUAL, SLOW, FAST, MIXED, N_SPEED };
 struct problem {
     struct ssd_dims d;
     int32_t chunk, n;
-    int32_t len[16], slot[16];
+    int32_t len[64], slot[64];
     int64_t T;
     enum dtype t;
     struct dmat x, B, C, dt, dy;

@@ -1,4 +1,4 @@
-/* tests/test_conv.c - causal convolution against a double-precision loop: documents, state, pieces, steps, gradients, isolation. */
+/* tests/test_conv.c - causal convolution against a double-precision loop: documents, state, pieces, gradients, isolation. */
 #include "kernels/conv.h"
 #include "tests/ref_ops.h"
 #include "tests/ref_util.h"
@@ -92,7 +92,7 @@ static void fwd(void)
             forward(t);
 }
 
-/* A sequence in one pass, in pieces, and token by token: the same y and the same final state. */
+/* A sequence in one pass and in pieces, down to single tokens: the same y and the same final state. */
 static void pieces(void)
 {
     ref_device();
@@ -102,15 +102,14 @@ static void pieces(void)
             continue;
         struct dmat x = dmat_normal(t, T, C, 0, 8, 1, 1), w = dvec_normal(C * K, 2, 0, 0.5), b = dvec_normal(C, 3, 0, 0.2);
         double *whole = NULL, whole_state[(K - 1) * C], got_state[(K - 1) * C];
-        static const int32_t sizes[] = {T, 1, 2, 3, 64, 0};
-        for (int p = 0; p < 6; p++) {
-            bool step = sizes[p] == 0; /* by conv_step */
+        static const int32_t sizes[] = {T, 1, 2, 3, 64};
+        for (int p = 0; p < 5; p++) {
             struct dmat y = dmat_make(t, T, C, 0, 0);
             struct state state = state_make(t, 1, K, C);
             for (int32_t at = 0; at < T;) {
-                int32_t len = step ? 1 : sizes[p] < T - at ? sizes[p] : T - at, slot = 1;
+                int32_t len = sizes[p] < T - at ? sizes[p] : T - at, slot = 1;
                 struct ref_seqs s = ref_seqs_make(&len, 1, &slot, 64);
-                (step ? conv_step : conv_fwd)(mat_rows(y.m, at, len), mat_rows(x.m, at, len), w.m.data, b.m.data, K, s.dev, state.view);
+                conv_fwd(mat_rows(y.m, at, len), mat_rows(x.m, at, len), w.m.data, b.m.data, K, s.dev, state.view);
                 dev_sync();
                 ref_seqs_free(&s);
                 at += len;
@@ -134,57 +133,6 @@ static void pieces(void)
         dmat_free(&x);
         dmat_free(&w);
         dmat_free(&b);
-    }
-}
-
-/* A decode step of many sequences in shuffled slots, against the reference, and each row alone. */
-static void step(void)
-{
-    ref_device();
-    enum { B = 65, C = 136, K = 4 };
-    for (int t = F32; t <= BF16; t++) {
-        if (!dev_supports(t))
-            continue;
-        int32_t len[B], slot[B];
-        double *st = xmalloc(sizeof(double) * B * (K - 1) * C), *want = xmalloc(sizeof(double) * B * C), got[(K - 1) * C];
-        struct state state = state_make(t, B, K, C), alone = state_make(t, B, K, C);
-        ref_normal(st, B * state.size, 4, 0, 1);
-        for (int32_t d = 0; d < B; d++) {
-            len[d] = 1;
-            slot[d] = (d * 7 + 3) % B;
-            for (int64_t j = 0; j < state.size; j++)
-                st[d * state.size + j] = ref_round(t, st[d * state.size + j]);
-            ref_put(state_at(&state, slot[d]), t, st + d * state.size, state.size);
-            ref_put(state_at(&alone, slot[d]), t, st + d * state.size, state.size);
-        }
-        struct dmat x = dmat_normal(t, B, C, 8, 0, 1, 1), w = dvec_normal(C * K, 2, 0, 0.5), b = dvec_normal(C, 3, 0, 0.2);
-        struct dmat y = dmat_make(t, B, C, 0, 8), one = dmat_make(t, 1, C, 0, 0);
-        struct ref_seqs s = ref_seqs_make(len, B, slot, 64);
-        ref_conv(want, x.v, w.v, b.v, K, len, B, C, st);
-        conv_step(y.m, x.m, w.m.data, b.m.data, K, s.dev, state.view);
-        double e = dmat_error(&y, want), *all = dmat_got(&y);
-        check_msg(e < (t == F32 ? 1e-6 : ref_tolerance(t)), "%s: error %g", ref_dtype_name(t), e);
-        for (int32_t d = 0; d < B; d++) {
-            ref_get(got, t, state_at(&state, slot[d]), state.size);
-            check_msg(memcmp(got, st + d * state.size, sizeof got) == 0, "state of row %d", d);
-            struct ref_seqs s1 = ref_seqs_make(len, 1, slot + d, 64);
-            conv_step(one.m, mat_rows(x.m, d, 1), w.m.data, b.m.data, K, s1.dev, alone.view);
-            double *row = dmat_got(&one);
-            check_msg(memcmp(row, all + d * C, sizeof(double) * C) == 0, "row %d alone differs from row %d of %d", d, d, B);
-            free(row);
-            ref_seqs_free(&s1);
-        }
-        free(all);
-        free(st);
-        free(want);
-        dev_free(state.view.data);
-        dev_free(alone.view.data);
-        dmat_free(&x);
-        dmat_free(&y);
-        dmat_free(&one);
-        dmat_free(&w);
-        dmat_free(&b);
-        ref_seqs_free(&s);
     }
 }
 
@@ -347,6 +295,5 @@ static void isolation(void)
     }
 }
 
-static const struct test all[] = {{"fwd", fwd}, {"pieces", pieces},     {"step", step},
-                                  {"bwd", bwd}, {"bwd_wide", bwd_wide}, {"isolation", isolation}};
+static const struct test all[] = {{"fwd", fwd}, {"pieces", pieces}, {"bwd", bwd}, {"bwd_wide", bwd_wide}, {"isolation", isolation}};
 TEST_MAIN("conv", all)

@@ -69,6 +69,7 @@ static void packing_and_bases(void)
     engine_close(alone);
     check(fabsf(want[17][255] - want[17][254]) > 1e-3f);
     for (uint64_t trial = 0; trial < 6; trial++) {
+        s.state_type = trial % 2 ? BF16 : F32; /* of sequences: prompts do not see it */
         struct engine *g = engine_of("small", s);
         check_int(engine_prompts(g), ENGINE_PROMPTS);
         int64_t base = CHUNK * (int64_t)rng_below(2, trial, 0, 12);
@@ -80,6 +81,9 @@ static void packing_and_bases(void)
         }
         if (base)
             same_floats(got[17], want[17], base, "the base", base);
+        float one; /* a single token behind the base is read as it is among others */
+        check_int(engine_prefill(g, &(struct engine_prompt){ids[17] + base, 2, &one}, 1), -1);
+        same_floats(&one, want[17] + base, 1, "one token behind the base", base);
         for (int first = 0; first < N;) {
             struct engine_prompt p[ENGINE_PROMPTS];
             int which[ENGINE_PROMPTS];

@@ -6,8 +6,9 @@
 struct shape {
     int64_t t, in, out;
 };
-static const struct shape shapes[] = {{1, 1, 1},     {1, 128, 300},  {2, 63, 65},    {3, 17, 5},     {5, 256, 64}, {63, 64, 65},
-                                      {64, 33, 127}, {65, 128, 128}, {127, 130, 96}, {128, 96, 129}, {129, 50, 7}, {257, 72, 48}};
+static const struct shape shapes[] = {{1, 1, 1},      {1, 128, 300},  {2, 63, 65},  {3, 17, 5},    {5, 256, 64}, {63, 64, 65},
+                                      {64, 33, 127},  {4, 1000, 70},  {7, 512, 40}, {8, 2056, 24}, {9, 256, 33}, {65, 128, 128},
+                                      {127, 130, 96}, {128, 96, 129}, {129, 50, 7}, {257, 72, 48}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* GPU products of bf16 want 16-byte rows: slices start and end at multiples of 8 elements, as the model's do. */
@@ -87,6 +88,39 @@ static void half_weights(void)
     dmat_free(&x);
     dmat_free(&half);
     dmat_free(&whole);
+}
+
+/* The product with its norm in front, from every type of residual; rows around those that a kernel of its own takes, and beyond. */
+static void norm_step(void)
+{
+    ref_device();
+    static const struct shape of[] = {{1, 17, 5},  {1, 512, 300}, {2, 256, 33}, {3, 1032, 17},
+                                      {5, 72, 40}, {8, 256, 129}, {9, 264, 64}, {33, 64, 65}};
+    for (int t = F32; t <= BF16; t++)
+        for (int from = F32; dev_supports(t) && from <= t; from++)
+            for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+                int64_t n = of[i].t, in = pad(t, of[i].in), out = pad(t, of[i].out);
+                struct dmat x = dmat_normal(from, n, in, 8, 16, 1, 3), w = dmat_normal(t, out, in, 0, i % 2 ? 8 : 0, 2, 0.3);
+                struct dmat norm = dvec_normal(in, 3, 1, 0.5), h = dmat_make(t, n, in, 0, 8);
+                double *normed = xmalloc((size_t)(n * in) * sizeof *normed), *want = xmalloc((size_t)(n * out) * sizeof *want);
+                ref_rmsnorm(normed, x.v, norm.v, 1e-5, n, in);
+                ref_linear(want, normed, w.v, NULL, n, in, out);
+                for (int to = F32; to <= t; to++) {
+                    struct dmat y = dmat_make(to, n, out, 8, 24);
+                    linear_norm_step(y.m, h.m, x.m, norm.m.data, 1e-5f, w.m);
+                    double e = dmat_error(&y, want);
+                    check_msg(e < ref_tolerance(t), "norm of %s, %s [%d, %d] x [%d]^T to %s: error %g", ref_dtype_name(from),
+                              ref_dtype_name(t), (int)n, (int)in, (int)out, ref_dtype_name(to), e);
+                    check(dmat_gap_ok(&y) && dmat_gap_ok(&h) && dmat_gap_ok(&x));
+                    dmat_free(&y);
+                }
+                free(normed);
+                free(want);
+                dmat_free(&x);
+                dmat_free(&w);
+                dmat_free(&norm);
+                dmat_free(&h);
+            }
 }
 
 /* A row gives the same bits alone, among 7 and among 64; only the CPU promises it. */
@@ -257,6 +291,7 @@ static void exact_rows(void)
 static const struct test all[] = {{"fwd", fwd},
                                   {"step", step},
                                   {"half_weights", half_weights},
+                                  {"norm_step", norm_step},
                                   {"step_alone", step_alone},
                                   {"exact_rows", exact_rows},
                                   {"bwd", bwd},

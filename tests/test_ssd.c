@@ -228,7 +228,7 @@ static struct problem alone(const struct problem *p, int32_t doc, int64_t first)
     struct problem q = *p;
     struct ssd_in in = inputs_rows(p, first, p->len[doc]);
     q.n = 1, q.T = q.len[0] = p->len[doc], q.slot[0] = 0;
-    q.x.m = in.x, q.B.m = in.B, q.C.m = in.C, q.dt.m = in.dt;
+    q.x.m = in.x, q.B.m = in.B, q.C.m = in.C, q.dt.m = in.dt, q.dy.m = mat_rows(p->dy.m, first, p->len[doc]);
     q.state = p->state ? p->state + doc * state_size(p->d) : NULL;
     return q;
 }
@@ -277,19 +277,57 @@ static void long_documents(void)
         }
 }
 
-/* One document of p (with a state) in pieces: fwd on [0, first), then, as steps or not, the rest. Writes y [T, HP] and the state. */
-static void in_pieces(const struct problem *p, int32_t first, bool steps, double *y_out, double **state_out)
+/* Every document in training: right, and the same bits alone. */
+static void check_shares(struct ssd_dims d, int32_t chunk, const int32_t *len, int32_t n, bool state)
+{
+    one(d, chunk, len, n, state, F32, USUAL);
+    for (enum dtype t = F32; t <= BF16; t++)
+        if (dev_supports(t)) {
+            struct problem p = problem_make(d, chunk, len, n, t, state, F32, SLOW);
+            struct result all = run(&p, false, 1);
+            int64_t first = 0;
+            for (int32_t doc = 0; doc < n; first += len[doc++]) {
+                struct problem q = alone(&p, doc, first);
+                struct result single = run(&q, false, 1);
+                for (int k = Y; k < DDT_BIAS; k++) {
+                    const int64_t at = k == STATE ? doc * state_size(d) : first * (out_size(&q, k) / q.T);
+                    check_msg(out_size(&q, k) == 0 || memcmp(all.v[k] + at, single.v[k], (size_t)out_size(&q, k) * sizeof(double)) == 0,
+                              "%s of document %d of %d, %d tokens, is another alone: %s, H %d N %d chunk %d", out_name[k], doc, n, len[doc],
+                              ref_dtype_name(t), d.heads, d.state, chunk);
+                }
+                result_free(&single);
+            }
+            result_free(&all);
+            problem_free(&p);
+        }
+}
+/* Where documents are many, a kernel may give them in shares to its parts, which each go from one to the next without a stop: whatever
+ * the lengths, and however uneven the shares come out. */
+static void documents_in_shares(void)
+{
+    int32_t ones[40], mixed[40];
+    for (int32_t i = 0; i < 40; i++)
+        ones[i] = 1, mixed[i] = 1 + i * 37 % 13;
+    check_shares((struct ssd_dims){16, 64, 1, 64}, 64, mixed, 40, true);
+    check_shares((struct ssd_dims){12, 64, 2, 128}, 64, ones, 30, false);
+    check_shares((struct ssd_dims){20, 64, 4, 64}, 256, (int32_t[]){1, 2, 1, 150, 1, 1, 3, 1, 1, 1, 2, 1, 64, 1, 1}, 15, true);
+    check_shares((struct ssd_dims){20, 64, 1, 64}, 96, (int32_t[]){130, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 97, 96, 1}, 15, false);
+    check_shares((struct ssd_dims){48, 64, 8, 64}, 64, (int32_t[]){65, 1, 64, 3, 70}, 5, true);
+    for (enum dtype t = F32; t <= BF16; t++) /* with documents in segments among them */
+        if (dev_supports(t))
+            check_long((struct ssd_dims){24, 64, 1, 64}, 256, (int32_t[]){3, 1, 530, 40, 1, 5, 2, 9, 30}, 9, t, true, F32, SLOW);
+}
+
+/* One document of p (with a state) in pieces: [0, first), then the rest, at once or token by token. Writes y [T, HP] and the state. */
+static void in_pieces(const struct problem *p, int32_t first, bool singly, double *y_out, double **state_out)
 {
     const int64_t HP = p->d.heads * p->d.headdim, size = state_size(p->d);
     struct dmat y = dmat_make(p->t, p->T, HP, 0, 0), slot = slots_make(p->state, p->slot, 1, size, p->state_t);
     void *scratch = dev_alloc(ssd_scratch(p->d, p->T, 1, p->chunk, 0));
     for (int32_t at = 0; at < p->T;) {
-        int32_t len = at < first ? first : steps ? 1 : (int32_t)p->T - at;
+        int32_t len = at < first ? first : singly ? 1 : (int32_t)p->T - at;
         struct ref_seqs s = ref_seqs_make(&len, 1, NULL, p->chunk);
-        if (steps && at >= first)
-            ssd_step(mat_rows(y.m, at, len), inputs_rows(p, at, len), p->d, s.dev, slots_view(&slot));
-        else
-            ssd_fwd(mat_rows(y.m, at, len), (struct ssd_kept){0}, inputs_rows(p, at, len), p->d, s.dev, slots_view(&slot), scratch);
+        ssd_fwd(mat_rows(y.m, at, len), (struct ssd_kept){0}, inputs_rows(p, at, len), p->d, s.dev, slots_view(&slot), scratch);
         dev_sync(); /* the tables go */
         ref_seqs_free(&s);
         at += len;
@@ -301,14 +339,14 @@ static void in_pieces(const struct problem *p, int32_t first, bool steps, double
     dmat_free(&y);
     dmat_free(&slot);
 }
-static void check_pieces(const struct problem *p, const struct result *want, int32_t first, bool steps)
+static void check_pieces(const struct problem *p, const struct result *want, int32_t first, bool singly)
 {
     double *y = xmalloc((size_t)out_size(p, Y) * sizeof(double)), *state;
-    in_pieces(p, first, steps, y, &state);
+    in_pieces(p, first, singly, y, &state);
     double tol = p->state_t == BF16 ? 1e-2 : ref_tolerance(p->t), ey = ref_error(y, want->v[Y], out_size(p, Y)),
            es = ref_error(state, want->v[STATE], out_size(p, STATE));
     check_msg(ey <= tol && es <= tol, "%s, %s state, cut after %d, then %s: y off by %g, state by %g", ref_dtype_name(p->t),
-              ref_dtype_name(p->state_t), first, steps ? "steps" : "the rest", ey, es);
+              ref_dtype_name(p->state_t), first, singly ? "token by token" : "the rest", ey, es);
     free(y);
     free(state);
 }
@@ -330,7 +368,7 @@ static void any_split(void)
             }
 }
 
-static void steps_of_every_shape(void)
+static void singly_in_every_shape(void)
 {
     for (enum dtype t = F32; t <= BF16; t++)
         for (enum dtype state_t = F32; dev_supports(t) && state_t <= BF16; state_t++)
@@ -342,50 +380,6 @@ static void steps_of_every_shape(void)
                 result_free(&want);
                 problem_free(&p);
             }
-}
-
-/* A step of many documents is exactly the steps of each alone, in any order of slots; an absent document's slot is left alone. */
-static void step_rows_are_isolated(void)
-{
-    const struct ssd_dims d = {8, 64, 2, 128};
-    const int64_t size = state_size(d), HP = d.heads * d.headdim;
-    const int32_t ones[] = {1, 1, 1, 1, 1}, slot[] = {4, 0, 5, 2, 1};
-    for (enum dtype t = F32; t <= BF16; t++)
-        for (enum dtype state_t = F32; dev_supports(t) && state_t <= BF16; state_t++) {
-            struct problem p = problem_make(d, 64, ones, 5, t, false, F32, USUAL);
-            double *state = xmalloc((size_t)(6 * size) * sizeof(double));
-            const int32_t as_is[] = {0, 1, 2, 3, 4, 5};
-            ref_normal(state, 6 * size, 11, 0, 1);
-            struct dmat all = slots_make(state, as_is, 6, size, state_t), single = slots_make(state, as_is, 6, size, state_t);
-            struct dmat y = dmat_make(t, 5, HP, 0, 0), y1 = dmat_make(t, 5, HP, 0, 0);
-            struct ref_seqs s = ref_seqs_make(ones, 5, slot, 64);
-            ssd_step(y.m, inputs(&p), d, s.dev, slots_view(&all));
-            for (int32_t i = 0; i < 5; i++) {
-                struct ref_seqs s1 = ref_seqs_make(ones, 1, &slot[i], 64);
-                ssd_step(mat_rows(y1.m, i, 1), inputs_rows(&p, i, 1), d, s1.dev, slots_view(&single));
-                dev_sync();
-                ref_seqs_free(&s1);
-            }
-            double *a = dmat_got(&y), *b = dmat_got(&y1), *sa = dmat_got(&all), *sb = dmat_got(&single);
-            check(memcmp(a, b, (size_t)(5 * HP) * sizeof(double)) == 0);
-            check(memcmp(sa, sb, (size_t)(6 * size) * sizeof(double)) == 0);
-            for (int64_t i = 3 * size; i < 4 * size; i++)
-                if (sa[i] != all.v[i]) {
-                    check_msg(false, "the slot of no document changed");
-                    break;
-                }
-            free(a);
-            free(b);
-            free(sa);
-            free(sb);
-            free(state);
-            dmat_free(&all);
-            dmat_free(&single);
-            dmat_free(&y);
-            dmat_free(&y1);
-            ref_seqs_free(&s);
-            problem_free(&p);
-        }
 }
 
 int main(int argc, char **argv)
@@ -403,9 +397,9 @@ int main(int argc, char **argv)
         {"the same bits again, on any number of threads", same_bits_again},
         {"documents are isolated", documents_are_isolated},
         {"long documents of few heads", long_documents},
+        {"documents in shares", documents_in_shares},
         {"any split of a document", any_split},
-        {"steps of every shape", steps_of_every_shape},
-        {"rows of a step are isolated", step_rows_are_isolated},
+        {"token by token in every shape", singly_in_every_shape},
     };
     ref_device();
     return test_main(argc, argv, "ssd", tests, (int)(sizeof tests / sizeof *tests));

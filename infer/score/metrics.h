@@ -10,7 +10,8 @@
  *   one sample, "these problems": nothing tells noise from spread. Problems that are always or never solved leave the same counts as problems
  *       that are all alike; in the former every interval holds the truth, so one that is wide enough for the latter covers up to 100%.
  *   pass@k near 1, "these problems": a few hard problems that no sample has shown could be there or not. An interval from the beta population
- *       below comes within the range where that is the population, and to 47% where half of the problems are hard; so it stays wide.
+ *       below comes within the range where that is the population, and to 47% where half of the problems are hard; so it stays wide. The
+ *       other covers up to 97.4% there: the estimate is 1, and an interval that holds it errs on one side only.
  *   a difference where few problems differ, "problems like these": 0 is left out from so many one-sided problems on, and no number of them
  *       gives between 91.3% and 97.1% (the sums are in the test).
  *   majority votes, "these problems": how sure a problem's one vote was is known from its own samples alone; 92% to 98.5%. "Problems like

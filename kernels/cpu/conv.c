@@ -79,9 +79,53 @@ static void keep_state(mat x, int k, struct seqs s, struct state_view state)
     }
 }
 
+/* Channels first .. first+n-1 of one token: the weights are read where they are, as they are used once, and the state's rows move down behind
+ * the taps. The sum is PRE's. */
+static inline __attribute__((always_inline)) void step_row(int k, float *restrict y, float *restrict state, const float *restrict x,
+                                                           int64_t ld, const float *restrict w, const float *restrict b, int64_t n)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < n; c++) {
+        float *old = state + c, last = x[c];
+        float sum = b[c] + w[c * k] * old[0] + w[c * k + 1] * (k > 2 ? old[ld] : last);
+        if (k > 2)
+            sum += w[c * k + 2] * (k > 3 ? old[2 * ld] : last);
+        if (k > 3)
+            sum += w[c * k + 3] * last;
+        y[c] = vsiluf(sum);
+        old[0] = k > 2 ? old[ld] : last;
+        if (k > 2)
+            old[ld] = k > 3 ? old[2 * ld] : last;
+        if (k > 3)
+            old[2 * ld] = last;
+    }
+}
+
+/* Every document has one token. */
+static void step(mat y, mat x, const float *w, const float *b, int k, struct seqs s, struct state_view state)
+{
+    int64_t blocks = (x.cols + CHANNELS - 1) / CHANNELS;
+#pragma omp parallel for schedule(static) if (x.rows * x.cols > CPU_SERIAL)
+    for (int64_t task = 0; task < x.rows * blocks; task++) {
+        int64_t d = task / blocks, first = task % blocks * CHANNELS, n = cpu_min(CHANNELS, x.cols - first);
+        float *out = cpu_row(y, d) + first, *old = (float *)state.data + s.slot[d] * state.stride + first;
+        const float *in = cpu_row(x, d) + first;
+        if (k == 4)
+            step_row(4, out, old, in, x.cols, w + first * k, b + first, n);
+        else if (k == 3)
+            step_row(3, out, old, in, x.cols, w + first * k, b + first, n);
+        else
+            step_row(2, out, old, in, x.cols, w + first * k, b + first, n);
+    }
+}
+
 void conv_fwd(mat y, mat x, const float *w, const float *b, int k, struct seqs s, struct state_view state)
 {
     must(x.dtype == F32 && y.dtype == F32 && k >= 2 && k <= MAX_K && x.rows == s.tokens && (!state.data || state.dtype == F32));
+    if (s.max_len == 1 && state.data) {
+        step(y, x, w, b, k, s, state);
+        return;
+    }
     int64_t row_blocks = (x.rows + FWD_ROWS - 1) / FWD_ROWS, col_blocks = (x.cols + CHANNELS - 1) / CHANNELS;
 #pragma omp parallel for schedule(static) if (x.rows * x.cols > CPU_SERIAL)
     for (int64_t task = 0; task < row_blocks * col_blocks; task++) {
@@ -106,47 +150,6 @@ void conv_fwd(mat y, mat x, const float *w, const float *b, int k, struct seqs s
     }
     if (state.data)
         keep_state(x, k, s, state);
-}
-
-/* Channels first .. first+n-1 of one token: the weights are read where they are, as they are used once, and the state's rows move down behind
- * the taps. The sum is PRE's. */
-static inline __attribute__((always_inline)) void step_row(int k, float *restrict y, float *restrict state, const float *restrict x,
-                                                           int64_t ld, const float *restrict w, const float *restrict b, int64_t n)
-{
-#pragma omp simd
-    for (int64_t c = 0; c < n; c++) {
-        float *old = state + c, last = x[c];
-        float sum = b[c] + w[c * k] * old[0] + w[c * k + 1] * (k > 2 ? old[ld] : last);
-        if (k > 2)
-            sum += w[c * k + 2] * (k > 3 ? old[2 * ld] : last);
-        if (k > 3)
-            sum += w[c * k + 3] * last;
-        y[c] = vsiluf(sum);
-        old[0] = k > 2 ? old[ld] : last;
-        if (k > 2)
-            old[ld] = k > 3 ? old[2 * ld] : last;
-        if (k > 3)
-            old[2 * ld] = last;
-    }
-}
-
-void conv_step(mat y, mat x, const float *w, const float *b, int k, struct seqs s, struct state_view state)
-{
-    must(s.max_len == 1 && state.data);
-    must(x.dtype == F32 && y.dtype == F32 && state.dtype == F32 && k >= 2 && k <= MAX_K && x.rows == s.tokens);
-    int64_t blocks = (x.cols + CHANNELS - 1) / CHANNELS;
-#pragma omp parallel for schedule(static) if (x.rows * x.cols > CPU_SERIAL)
-    for (int64_t task = 0; task < x.rows * blocks; task++) {
-        int64_t d = task / blocks, first = task % blocks * CHANNELS, n = cpu_min(CHANNELS, x.cols - first);
-        float *out = cpu_row(y, d) + first, *old = (float *)state.data + s.slot[d] * state.stride + first;
-        const float *in = cpu_row(x, d) + first;
-        if (k == 4)
-            step_row(4, out, old, in, x.cols, w + first * k, b + first, n);
-        else if (k == 3)
-            step_row(3, out, old, in, x.cols, w + first * k, b + first, n);
-        else
-            step_row(2, out, old, in, x.cols, w + first * k, b + first, n);
-    }
 }
 
 /* dpre = dy silu'(pre); sums of dpre times each input and of dpre alone, when the row is the task's own, go to part. */

@@ -2,6 +2,7 @@
 #include "kernels/linear.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/norm.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,6 +210,12 @@ void linear_step(mat y, mat x, mat w, mat add)
             step_stripe(y, x, w, add, s, false);
         else
             step_stripe(y, x, w, add, s, true);
+}
+
+void linear_norm_step(mat y, mat h, mat x, const float *norm, float eps, mat w)
+{
+    rmsnorm_fwd(h, NULL, x, norm, eps);
+    linear_step(y, h, w, (mat){0});
 }
 
 /* Columns [from, from + n) of row i. */

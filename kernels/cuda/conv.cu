@@ -5,6 +5,7 @@
  */
 #include "kernels/conv.h"
 #include "kernels/cuda/colsum.cuh"
+#include "kernels/cuda/mixer.cuh"
 #include "kernels/cuda/ssd_mma.cuh"
 #include "kernels/cuda/vec.cuh"
 #include <type_traits>

@@ -1,10 +1,11 @@
-/* kernels/cuda/linear.cu - kernels/linear.h: cublasLt for many rows, an own kernel that streams the weights for the few of a decode step.
+/* kernels/cuda/linear.cu - kernels/linear.h: products by cublasLt. The few rows of a decode step: linear_step.cu.
  *
  * cublasLt sees columns where this project sees rows, so every product is given to it transposed: y = x w^T is y^T = w x^T, whose
  * matrices are the same memory. An algorithm is asked for once per shape and kept. Only algorithms that sum in a fixed order are
  * allowed (none, or partial sums in the workspace that a second kernel adds in order), and no TF32.
  */
 #include "kernels/linear.h"
+#include "kernels/cuda/linear.cuh"
 #include "kernels/cuda/rows.cuh"
 #include <cublasLt.h>
 #include <string.h>
@@ -212,104 +213,14 @@ void linear_bwd_w(mat dw, mat dy, mat x)
     multiply(dw, dw.data, dw.ld, x, CUBLAS_OP_N, dy, CUBLAS_OP_T, x.cols, dy.cols, x.rows, 0);
 }
 
-/* --- linear_step: each warp owns OUTS rows of w and streams them once, 16 bytes a lane, against up to ROWS rows of x, which the caches
- * hold. A lane adds its products in order and the lanes are added by a fixed tree: a row's result does not depend on its neighbours. */
-enum { STEP_ROWS = 2, STEP_WARPS = 4 };
-
-template <class Y, class X, int V, int ROWS, int OUTS>
-static __global__ void __launch_bounds__(STEP_WARPS * 32)
-    step_kernel(Y *y, int64_t ldy, const X *__restrict__ x, int64_t ldx, const X *__restrict__ w, int64_t ldw, const Y *add, int64_t lda,
-                int64_t outs, int64_t k)
+bool linear_is_exact(void)
 {
-    constexpr int AHEAD = 4; /* loads of one weight row in flight */
-    int lane = threadIdx.x % 32;
-    int64_t o0 = ((int64_t)blockIdx.x * STEP_WARPS + threadIdx.x / 32) * OUTS;
-    if (o0 >= outs)
-        return;
-    float acc[OUTS][ROWS] = {};
-    for (int64_t c0 = lane * V; c0 < k; c0 += 32 * V * AHEAD) {
-        vec<X, V> wv[AHEAD][OUTS];
-#pragma unroll
-        for (int a = 0; a < AHEAD; a++)
-#pragma unroll
-            for (int o = 0; o < OUTS; o++) {
-                int64_t c = c0 + a * 32 * V;
-                wv[a][o] = c < k && o0 + o < outs ? vec_stream<X, V>(w + (o0 + o) * ldw + c) : vec_zero<X, V>();
-            }
-#pragma unroll
-        for (int a = 0; a < AHEAD; a++) {
-            int64_t c = c0 + a * 32 * V;
-            if (c >= k)
-                break;
-            float wf[OUTS][V];
-#pragma unroll
-            for (int o = 0; o < OUTS; o++)
-                vec_get(wf[o], wv[a][o]);
-#pragma unroll
-            for (int r = 0; r < ROWS; r++) {
-                float xf[V];
-                vec_read<X, V>(xf, x + r * ldx + c);
-#pragma unroll
-                for (int o = 0; o < OUTS; o++)
-#pragma unroll
-                    for (int i = 0; i < V; i++)
-                        acc[o][r] = fmaf(wf[o][i], xf[i], acc[o][r]);
-            }
-        }
-    }
-#pragma unroll
-    for (int o = 0; o < OUTS; o++)
-#pragma unroll
-        for (int r = 0; r < ROWS; r++) {
-            float v[1] = {warp_sum(acc[o][r])};
-            if (lane == 0 && o0 + o < outs) {
-                if (add) {
-                    float a[1];
-                    vec_read<Y, 1>(a, add + r * lda + o0 + o);
-                    v[0] += a[0];
-                }
-                vec_write(y + r * ldy + o0 + o, v);
-            }
-        }
+    return exact;
 }
 
-template <class Y, class X, int V, int ROWS, int OUTS> static void step(mat y, mat x, mat w, mat add)
+void linear_step_lt(mat y, mat x, mat w, mat add)
 {
-    unsigned blocks = grid_size(ceil_div(w.rows, STEP_WARPS * OUTS));
-    step_kernel<Y, X, V, ROWS, OUTS><<<blocks, STEP_WARPS * 32, 0, cuda_stream()>>>(
-        (Y *)y.data, y.ld, (const X *)x.data, x.ld, (const X *)w.data, w.ld, (const Y *)add.data, add.ld, w.rows, w.cols);
-    cuda_launched();
-}
-
-/* Fewer weight rows a warp where there are too few of them to fill the card. */
-template <class Y, class X, int V> static void step(mat y, mat x, mat w, mat add)
-{
-    bool few = w.rows < 16384;
-    auto run = x.rows == 1 ? (few ? step<Y, X, V, 1, 1> : step<Y, X, V, 1, 4>) : (few ? step<Y, X, V, 2, 1> : step<Y, X, V, 2, 4>);
-    run(y, x, w, add);
-}
-
-void linear_step(mat y, mat x, mat w, mat add)
-{
-    if (exact || x.rows > STEP_ROWS) {
-        forward(y, x, w, add, exact ? EXACT_STEP_ROWS : 0);
-        return;
-    }
-    check_forward(y, x, w, add);
-    must(x.dtype == w.dtype);
-    if (y.rows == 0 || y.cols == 0)
-        return;
-    typed(y.dtype, [&](auto ty) {
-        typed(x.dtype, [&](auto tx) {
-            using Y = decltype(ty);
-            using X = decltype(tx);
-            constexpr int W = vec_width<X>();
-            if (vec_fits(W, x, w))
-                step<Y, X, W>(y, x, w, add);
-            else
-                step<Y, X, 1>(y, x, w, add);
-        });
-    });
+    forward(y, x, w, add, exact ? EXACT_STEP_ROWS : 0);
 }
 
 void mat_convert(mat dst, mat src)

@@ -4,7 +4,7 @@
  *   ssd_fwd_wgmma.cu  forward, bf16 on Hopper's tensor cores       ssd_bwd_wgmma.cu  backward, bf16 on Hopper's tensor cores
  *   ssd_fwd_mma.cu    forward, bf16 on other cards' tensor cores   ssd_bwd_mma.cu    backward, bf16 on other cards' tensor cores
  *   ssd_fwd_any.cu    forward, either type and any shape           ssd_bwd_any.cu    backward, either type and any shape
- *   ssd_step.cu       one token                                    ssd_bwd_tile.cuh  what the two backwards on tensor cores share
+ *   ssd_step.cu       for mixer.cu: one token                      ssd_bwd_tile.cuh  what the two backwards on tensor cores share
  *   ssd_mma.cuh, ssd_wgmma.cuh, ssd_tile.cuh, ssd_any.cuh: tools of both directions
  *
  * A chunk is computed in tiles of at most 64 tokens; no tile crosses a chunk. Which kernel serves a call depends on types, shape,
@@ -78,6 +78,19 @@ __device__ __forceinline__ int tiles_of(const struct seqs &s, int lo, int hi, in
     int last = min(s.chunk, s.start[doc + 1] - s.start[doc] - (hi - 1 - s.first_chunk[doc]) * s.chunk);
     return (hi - 1 - lo) * per_chunk + (last + tile - 1) / tile;
 }
+
+/* Blocks that go from document to document take shares of the chunks chunk0 .. chunk1-1: about equal parts, but a document belongs to the
+ * share that its middle lies in. The first chunk of a share; a share may be empty. */
+__device__ __forceinline__ int share_begins(const struct seqs &s, int chunk0, int chunk1, int share, int shares)
+{
+    if (share == 0 || share == shares)
+        return share == 0 ? chunk0 : chunk1;
+    const int at = chunk0 + (int)((int64_t)(chunk1 - chunk0) * share / shares);
+    const int doc = s.chunk_doc[at], first = max(s.first_chunk[doc], chunk0), end = min(s.first_chunk[doc + 1], chunk1);
+    return 2 * at <= first + end ? first : end;
+}
+/* Into how many shares to split the documents of a pass, for blocks of a share and a head, so many of which run on a multiprocessor. */
+int ssd_shares(int heads, const struct seqs &s, int blocks);
 
 /* Queues a kernel with so much dynamic shared memory. */
 template <class... P, class... A>

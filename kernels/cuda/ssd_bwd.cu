@@ -3,7 +3,7 @@
  * The gradient of the state runs from a document's end to its start; everything else is local to a tile, given the state that enters it
  * and the gradient of the state that leaves it. So a slice of chunks takes three steps:
  *   1. states inside chunks are computed again from those kept at chunk boundaries (side by side, a block per chunk and head);
- *   2. the gradients of the states leaving the tiles (a block per document and head, walking backwards);
+ *   2. the gradients of the states leaving the tiles (blocks that walk backwards, on tensor cores through a share of the documents);
  *   3. all gradients of a tile (a block per tile and group, which takes the group's heads in turn, so that the sums over heads in dB and
  *      dC need no other block and have a fixed order).
  * Slices bound the scratch; they do not change a bit of the result.

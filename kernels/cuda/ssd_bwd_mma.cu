@@ -18,53 +18,63 @@
 
 namespace
 {
-/* --- Steps 1 and 2: a state, or a state's gradient, walks over consecutive tiles of one document ---
+/* --- Steps 1 and 2: a state, or a state's gradient, walks over consecutive tiles ---
  *
  * Not REVERSE: the states entering tiles 1.. of chunk chunk0 + unit, from the one kept at its start.
- * REVERSE: the gradients of the states leaving the tiles of document `unit` in this slice, from the last to the first.
+ * REVERSE: the gradients of the states leaving the tiles of share `unit` of the slice, from the last to the first; at a document's last tile
+ * anew from zero.
  *
  * What a step waits for is its product alone: tiles are fetched WALK_AHEAD steps before, and u is weighted one step before, beside the
- * product of the tile at hand. */
-struct walk_range {
-    int64_t doc_row;
-    int doc_len, first, chunk, per_chunk; /* first: token of the document */
-    int lo, n_tile, n_update;             /* first chunk; n_update < n_tile when nobody wants what follows the last tile */
-    bool goes_on, came_from;              /* the document after the last chunk, before the first */
+ * product of the tile at hand. Nor does a document's end stop anything. */
+struct walk_tile {
+    int index;    /* of the slice's tiles, or of the chunk's; negative: there are no more */
+    bool updates; /* what follows from the tile is wanted */
+};
+/* The way through a share, or through a chunk. */
+template <bool REVERSE> struct walk_way {
+    const bwd_kernel_args &a;
+    int doc, first_row;           /* REVERSE: of the share */
+    int row, len, left, k, index; /* of the tile at hand; left: rows after it in its chunk, or REVERSE before it in its document */
+    bool goes_on;                 /* REVERSE: the document after the share's last tile */
 
-    __device__ __forceinline__ tile_place place(int tile) const
+    __device__ __forceinline__ walk_way(const bwd_kernel_args &args, int first, int last_chunk) : a(args)
     {
-        const int in_chunk = tile % per_chunk * TILE, token = first + tile / per_chunk * chunk + in_chunk;
-        return {doc_row + token, min(min(chunk - in_chunk, doc_len - token), TILE)};
+        const int first_doc = a.s.chunk_doc[first];
+        first_row = a.s.start[first_doc] + (first - a.s.first_chunk[first_doc]) * a.s.chunk;
+        if (REVERSE)
+            to_end(a.s.chunk_doc[last_chunk], last_chunk);
+        else
+            row = first_row - TILE, left = min(a.s.chunk, a.s.start[first_doc + 1] - first_row), index = -1, next();
+    }
+    __device__ __forceinline__ walk_tile tile() const
+    {
+        return {index, left > 0};
+    }
+    __device__ __forceinline__ void next()
+    {
+        if (!REVERSE) {
+            row += TILE, len = min(left, TILE), left -= len;
+            index = len > 0 ? index + 1 : -1;
+        } else if (row == first_row) {
+            index = -1, left = 0;
+        } else if (left == 0) {
+            to_end(doc - 1, a.s.first_chunk[doc] - 1);
+        } else {
+            k = k > 0 ? k - 1 : a.per_chunk - 1;
+            len = min(a.s.chunk - k * TILE, TILE);
+            row -= len, left -= len, index--;
+        }
+    }
+    /* To a chunk's last tile. */
+    __device__ __forceinline__ void to_end(int document, int chunk)
+    {
+        doc = document;
+        const int start = a.s.start[doc], end = a.s.start[doc + 1], chunk_row = start + (chunk - a.s.first_chunk[doc]) * a.s.chunk;
+        const int rows = min(a.s.chunk, end - chunk_row);
+        k = (rows - 1) / TILE, len = rows - k * TILE, row = chunk_row + k * TILE, left = row - start;
+        index = (chunk - a.chunk0) * a.per_chunk + k, goes_on = row + len < end;
     }
 };
-/* False: the slice has nothing of the document. */
-template <bool REVERSE> __device__ __forceinline__ bool walk_range_of(walk_range &w, const bwd_kernel_args &a, int unit)
-{
-    int hi = a.chunk0 + unit + 1;
-    w.lo = hi - 1, w.goes_on = true, w.came_from = false;
-    if (REVERSE) {
-        w.lo = max(a.s.first_chunk[unit], a.chunk0);
-        hi = min(a.s.first_chunk[unit + 1], a.chunk1);
-        if (w.lo >= hi)
-            return false;
-        w.goes_on = hi < a.s.first_chunk[unit + 1];
-        w.came_from = w.lo > a.s.first_chunk[unit];
-    }
-    const int doc = a.s.chunk_doc[w.lo];
-    w.doc_row = a.s.start[doc], w.doc_len = (int)(a.s.start[doc + 1] - w.doc_row);
-    w.chunk = a.s.chunk, w.per_chunk = a.per_chunk, w.first = (w.lo - a.s.first_chunk[doc]) * a.s.chunk;
-    w.n_tile = tiles_of(a.s, w.lo, hi, TILE);
-    w.n_update = w.came_from ? w.n_tile : w.n_tile - 1;
-    return true;
-}
-template <int N> __device__ __forceinline__ bf16 *entering_state(const bwd_kernel_args &a, const walk_range &w, int tile, int head)
-{
-    return a.S + (((int64_t)(w.lo - a.chunk0) * (a.per_chunk - 1) + tile - 1) * a.d.heads + head) * HEADDIM * N;
-}
-template <int N> __device__ __forceinline__ bf16 *leaving_gradient(const bwd_kernel_args &a, const walk_range &w, int tile, int head)
-{
-    return a.R + (((int64_t)(w.lo - a.chunk0) * a.per_chunk + tile) * a.d.heads + head) * HEADDIM * N;
-}
 /* Rounds 16 rows of 64 columns to bf16 and writes them in whole lines of 128 bytes: an even row's quad of lanes and the next row's
  * exchange halves, so that the eight write first the one row, then the other. */
 __device__ __forceinline__ void write_lines(bf16 *to, int64_t ld, const float (*acc)[4])
@@ -94,10 +104,10 @@ template <int N> struct walk_shared {
     bf16 u[WALK_AHEAD][TILE * HEADDIM], v[WALK_AHEAD + 1][TILE * N];
     bf16 weighted[2][TILE * HEADDIM];
     tile_steps steps[WALK_AHEAD + 1];
+    walk_tile tiles[WALK_AHEAD + 1];
 };
 
-/* Not REVERSE: the states entering tiles 1.. of chunk block / H, from the one kept at its start: u = x, v = B.
- * REVERSE: the gradients of the states leaving the tiles of document block / H in this slice, from the last to the first: u = dy, v = C. */
+/* For block % H, u = x and v = B; or REVERSE, u = dy and v = C. */
 template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_kernel_args &a, int block)
 {
     constexpr int NI = N / 16; /* a warp has 16 rows by N / 2 columns */
@@ -105,19 +115,26 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
     walk_shared<N> &sh = *(walk_shared<N> *)shared_block();
     const int heads = a.d.heads, unit = block / heads, head = block % heads, group = head / (heads / a.d.groups);
     const int warp = threadIdx.x >> 5, m = (warp & 3) * 16, n = (warp >> 2) * (N / 2);
-    walk_range w;
-    if (!walk_range_of<REVERSE>(w, a, unit))
+    const int first = REVERSE ? share_begins(a.s, a.chunk0, a.chunk1, unit, a.shares) : a.chunk0 + unit;
+    const int end = REVERSE ? share_begins(a.s, a.chunk0, a.chunk1, unit + 1, a.shares) : first + 1;
+    if (first == end)
         return;
+    walk_way<REVERSE> w(a, first, end - 1);
     const tokens<bf16> u = REVERSE ? a.dy : a.x, v = REVERSE ? a.C : a.B;
+    const bool goes_on = REVERSE && w.goes_on;
 
     auto fetch = [&](int i) {
-        if (i < w.n_update) {
-            const auto [row, len] = w.place(REVERSE ? w.n_tile - 1 - i : i);
-            const int64_t step = row * heads + head;
-            tile_copy<HEADDIM>(sh.u[i % WALK_AHEAD], u.row(row) + head * HEADDIM, u.ld, len);
-            tile_copy<N>(sh.v[i % (WALK_AHEAD + 1)], v.row(row) + group * N, v.ld, len);
-            steps_copy(&sh.steps[i % (WALK_AHEAD + 1)], a.dt + step, a.cum + step, heads, len);
+        const walk_tile tile = w.tile();
+        if (threadIdx.x == 0)
+            sh.tiles[i % (WALK_AHEAD + 1)] = tile;
+        if (tile.updates) {
+            const int64_t step = (int64_t)w.row * heads + head;
+            tile_copy<HEADDIM>(sh.u[i % WALK_AHEAD], u.row(w.row) + head * HEADDIM, u.ld, w.len);
+            tile_copy<N>(sh.v[i % (WALK_AHEAD + 1)], v.row(w.row) + group * N, v.ld, w.len);
+            steps_copy(&sh.steps[i % (WALK_AHEAD + 1)], a.dt + step, a.cum + step, heads, w.len);
         }
+        if (tile.index >= 0)
+            w.next();
         copies_commit();
     };
     auto weigh = [&](int i) {
@@ -130,7 +147,7 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
 
     float S[1][NI][4];
     const float *carry = a.carry_in + head * STATE;
-    const bf16 *kept = a.kept + ((int64_t)w.lo * heads + head) * STATE;
+    const bf16 *kept = a.kept + ((int64_t)first * heads + head) * STATE;
 #pragma unroll
     for (int j = 0; j < NI; j++)
 #pragma unroll
@@ -138,7 +155,7 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
             const int o = (m + 8 * half + frag_row()) * N + n + 8 * j + frag_col();
             float2 f = make_float2(0, 0);
             if (REVERSE) {
-                if (w.goes_on)
+                if (goes_on)
                     f = *(const float2 *)(carry + o);
             } else {
                 const uint32_t b = *(const uint32_t *)(kept + o);
@@ -146,32 +163,40 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
             }
             S[0][j][2 * half] = f.x, S[0][j][2 * half + 1] = f.y;
         }
-    if (w.n_update > 0) {
-        copies_wait<WALK_AHEAD - 1>();
-        __syncthreads();
+    copies_wait<WALK_AHEAD - 1>();
+    __syncthreads();
+    walk_tile tile, next = sh.tiles[0];
+    if (next.updates)
         weigh(0);
-    }
 
-    for (int i = 0; i < w.n_tile; i++) {
-        copies_wait<WALK_AHEAD - 2>();
-        __syncthreads(); /* tile i + 1 is there, tile i is weighted, tile i - 1 is used up */
-        fetch(i + WALK_AHEAD);
-        const int tile = REVERSE ? w.n_tile - 1 - i : i;
-        if (REVERSE || i > 0) {
-            bf16 *to = (REVERSE ? leaving_gradient<N>(a, w, tile, head) : entering_state<N>(a, w, tile, head)) + m * N + n;
-            if constexpr (N == 128)
-                write_lines(to, N, S[0]);
-            else
-                put_rows(S[0], [&](int row, int col, uint4 piece) { *(uint4 *)(to + row * N + col) = piece; });
-        }
-        if (i == w.n_update)
+    for (int i = 0;; i++) {
+        do {
+            tile = next;
+            copies_wait<WALK_AHEAD - 2>();
+            __syncthreads(); /* tile i + 1 is there, tile i is weighted, tile i - 1 is used up */
+            fetch(i + WALK_AHEAD);
+            if (REVERSE || i > 0) {
+                const int64_t index = REVERSE ? tile.index : (int64_t)unit * (a.per_chunk - 1) + i - 1;
+                bf16 *to = (REVERSE ? a.R : a.S) + (index * heads + head) * STATE + m * N + n;
+                if constexpr (N == 128)
+                    write_lines(to, N, S[0]);
+                else
+                    put_rows(S[0], [&](int row, int col, uint4 piece) { *(uint4 *)(to + row * N + col) = piece; });
+            }
+            next = sh.tiles[(i + 1) % (WALK_AHEAD + 1)];
+            if (next.updates)
+                weigh(i + 1);
+            if (!tile.updates)
+                break;
+            scale(S, exp_fast(sh.steps[i % (WALK_AHEAD + 1)].cum[TILE - 1]));
+            warp_product<true, HEADDIM, false, N>(S, sh.weighted[i & 1], m, sh.v[i % (WALK_AHEAD + 1)], n, 0, TILE);
+            i++;
+        } while (next.index >= 0);
+        if (!REVERSE || next.index < 0)
             break;
-        if (i + 1 < w.n_update)
-            weigh(i + 1);
-        scale(S, exp_fast(sh.steps[i % (WALK_AHEAD + 1)].cum[TILE - 1]));
-        warp_product<true, HEADDIM, false, N>(S, sh.weighted[i & 1], m, sh.v[i % (WALK_AHEAD + 1)], n, 0, TILE);
+        zero(S); /* the document before this one */
     }
-    if (REVERSE && w.came_from) {
+    if (REVERSE && tile.updates) { /* the document begins before the slice */
         float *to = a.carry_out + head * STATE;
 #pragma unroll
         for (int j = 0; j < NI; j++)
@@ -186,7 +211,7 @@ template <int N, bool REVERSE> __device__ __forceinline__ void walk(const bwd_ke
 /* Both at once: the few long walks backwards come first, the many short ones fill the card beside them. */
 template <int N> __global__ void __launch_bounds__(THREADS, 2) walk_kernel(bwd_kernel_args a)
 {
-    const int block = blockIdx.x, backwards = a.s.n * a.d.heads;
+    const int block = blockIdx.x, backwards = a.shares * a.d.heads;
     if (block < backwards)
         walk<N, true>(a, block);
     else
@@ -534,8 +559,9 @@ template <int N> void run(const struct ssd_bwd_args &a)
                          a.s,
                          a.chunk0,
                          a.chunk1,
-                         ssd_bwd_mma_plan(a.d, a.s.chunk).per_chunk};
-    const int64_t walks = a.s.n + (k.per_chunk > 1 ? a.chunk1 - a.chunk0 : 0);
+                         ssd_bwd_mma_plan(a.d, a.s.chunk).per_chunk,
+                         ssd_shares(a.d.heads, a.s, 2)};
+    const int64_t walks = k.shares + (k.per_chunk > 1 ? a.chunk1 - a.chunk0 : 0);
     launch(walk_kernel<N>, walks * a.d.heads, THREADS, sizeof(walk_shared<N>), k);
     if (ssd_fwd_wgmma_runs())
         ssd_bwd_wgmma(k);

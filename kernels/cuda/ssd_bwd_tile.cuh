@@ -15,6 +15,7 @@ struct bwd_kernel_args {
     struct ssd_dims d;
     struct seqs s;
     int chunk0, chunk1, per_chunk;
+    int shares; /* of the slice, for the walks backwards */
 };
 
 /* The tiles of a slice on a Hopper, when the walks have been. */

@@ -52,6 +52,30 @@ int32_t ssd_train_chunk(int32_t chunk)
     return chunk < TILE ? chunk : TILE;
 }
 
+/* For one, two.. waves of blocks as many shares as go there; the number that takes the least time, where a document costs about a tile more
+ * than its tokens and a block FILL more before all its parts are at work. */
+int ssd_shares(int heads, const struct seqs &s, int blocks)
+{
+    static const int multiprocessors = [] {
+        int device, count;
+        cuda_ok(cudaGetDevice(&device));
+        cuda_ok(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+        return count;
+    }();
+    constexpr int64_t FILL = 4 * TILE;
+    const int64_t room = (int64_t)multiprocessors * blocks, all = s.tokens + (int64_t)s.n * TILE;
+    int best = 1;
+    int64_t least = INT64_MAX;
+    for (int64_t waves = 1, shares = 0; shares < s.n; waves++) {
+        shares = std::max<int64_t>(1, std::min<int64_t>(waves * room / heads, s.n));
+        const int64_t block = ceil_div(s.n, shares) * all / s.n + FILL;
+        const int64_t time = std::max<int64_t>(ceil_div(shares * heads, room) * block, s.max_len + TILE + FILL);
+        if (time < least)
+            least = time, best = (int)shares;
+    }
+    return best;
+}
+
 size_t ssd_scratch(struct ssd_dims d, int64_t tokens, int32_t max_docs, int32_t chunk, int train)
 {
     size_t inference = (size_t)tokens * d.heads * 2 * sizeof(float); /* dt and cum, which training keeps */

@@ -4,6 +4,7 @@
  * registers. A block does one head of one row. A state row (one p, N numbers) is held by a few neighbouring lanes, which sum their parts
  * of S . C with shuffles, so the order of the sum is fixed by the shape alone.
  */
+#include "kernels/cuda/mixer.cuh"
 #include "kernels/cuda/ssd.cuh"
 
 namespace

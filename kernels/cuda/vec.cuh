@@ -42,6 +42,13 @@ template <class T, int V> static __device__ __forceinline__ vec<T, V> vec_stream
     r.bits = __ldcs(reinterpret_cast<const decltype(r.bits) *>(p));
     return r;
 }
+/* From the second-level cache, for what a kernel that has just ended wrote. */
+template <class T, int V> static __device__ __forceinline__ vec<T, V> vec_fresh(const T *p)
+{
+    vec<T, V> r;
+    r.bits = __ldcg(reinterpret_cast<const decltype(r.bits) *>(p));
+    return r;
+}
 template <class T, int V> static __device__ __forceinline__ vec<T, V> vec_zero()
 {
     vec<T, V> r;
@@ -70,13 +77,38 @@ template <class T, int V> static __device__ __forceinline__ void vec_read(float 
 {
     vec_get(f, vec_load<T, V>(p));
 }
-template <int V> static __device__ __forceinline__ void vec_write(float *p, const float (&f)[V])
+/* Rounds to nearest even. */
+template <int V> static __device__ __forceinline__ void vec_put(vec<float, V> &r, const float (&f)[V])
 {
-    vec<float, V> r;
 #pragma unroll
     for (int i = 0; i < V; i++)
         r.word[i] = __float_as_uint(f[i]);
+}
+template <int V> static __device__ __forceinline__ void vec_put(vec<bf16, V> &r, const float (&f)[V])
+{
+    if constexpr (V == 1) {
+        bf16 one = __float2bfloat16_rn(f[0]);
+        r.bits = *reinterpret_cast<unsigned short *>(&one);
+    } else {
+#pragma unroll
+        for (int i = 0; i < V; i += 2) {
+            __nv_bfloat162 two = __floats2bfloat162_rn(f[i], f[i + 1]);
+            r.word[i / 2] = *reinterpret_cast<unsigned *>(&two);
+        }
+    }
+}
+template <class T, int V> static __device__ __forceinline__ void vec_write(T *p, const float (&f)[V])
+{
+    vec<T, V> r;
+    vec_put(r, f);
     *reinterpret_cast<decltype(r.bits) *>(p) = r.bits;
+}
+/* 16 bytes that are not read again soon. */
+template <class T> static __device__ __forceinline__ void vec_write_stream(T *p, const float (&f)[16 / sizeof(T)])
+{
+    vec<T, 16 / sizeof(T)> r;
+    vec_put(r, f);
+    __stcs(reinterpret_cast<uint4 *>(p), r.bits);
 }
 /* V f32 values of any V: weights and partial sums that go with vectors of a narrower type. */
 template <int V> static __device__ __forceinline__ void floats_read(float (&f)[V], const float *p)
@@ -91,22 +123,6 @@ template <int V> static __device__ __forceinline__ void floats_read(float (&f)[V
             f[i + j] = part[j];
     }
 }
-/* Rounds to nearest even. */
-template <int V> static __device__ __forceinline__ void vec_write(bf16 *p, const float (&f)[V])
-{
-    if constexpr (V == 1) {
-        *p = __float2bfloat16_rn(f[0]);
-    } else {
-        vec<bf16, V> r;
-#pragma unroll
-        for (int i = 0; i < V; i += 2) {
-            __nv_bfloat162 two = __floats2bfloat162_rn(f[i], f[i + 1]);
-            r.word[i / 2] = *reinterpret_cast<unsigned *>(&two);
-        }
-        *reinterpret_cast<decltype(r.bits) *>(p) = r.bits;
-    }
-}
-
 template <int V> static __device__ __forceinline__ void floats_write(float *p, const float (&f)[V])
 {
     constexpr int W = V < 4 ? V : 4;

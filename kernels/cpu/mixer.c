@@ -1,11 +1,14 @@
-/* kernels/cpu/ssd_step.c - the scan over one token per document (kernels/ssd.h).
+/* kernels/cpu/mixer.c - kernels/mixer.h: the convolution, the state step and the gated norm one after another; a row between them stays in
+ * the caches.
  *
  * All time goes into reading and writing the states, so each is passed over once: a row of it is updated and meets C while it is in
  * registers.
  */
+#include "kernels/mixer.h"
+#include "kernels/conv.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vmath.h"
-#include "kernels/ssd.h"
+#include "kernels/norm.h"
 #include <stdbool.h>
 
 /* Element i of a state. bf16 is a constant where these are called. */
@@ -66,20 +69,24 @@ static inline __attribute__((always_inline)) void head(float *y, void *s, int64_
     }
 }
 
-void ssd_step(mat y, struct ssd_in in, struct ssd_dims d, struct seqs s, struct state_view state)
+void mixer_step(mat g, struct mixer_in in, struct seqs s, struct state_view conv, struct state_view ssd)
 {
-    must(in.x.dtype == F32 && s.max_len == 1 && state.data);
-    const int64_t P = d.headdim, N = d.state, H = d.heads, per = H / d.groups;
+    must(in.proj.dtype == F32 && s.max_len == 1 && conv.data && ssd.data);
+    const int64_t P = in.d.headdim, N = in.d.state, H = in.d.heads, per = H / in.d.groups;
+    const struct mixer_cols p = mixer_cols(in.proj, in.d);
+    const struct conv_cols v = conv_cols(in.room, in.d);
+    conv_fwd(in.room, p.xBC, in.conv_w, in.conv_b, in.conv, s, conv);
 #pragma omp parallel for collapse(2) schedule(static) if (s.n * H * P * N >= 4 * CPU_SERIAL)
     for (int32_t i = 0; i < s.n; i++)
         for (int64_t h = 0; h < H; h++) {
-            const int64_t g = h / per, at = s.slot[i] * state.stride + h * P * N;
-            const float *x = cpu_row(in.x, i) + h * P, *B = cpu_row(in.B, i) + g * N, *C = cpu_row(in.C, i) + g * N;
-            const float dt = vsoftplusf(cpu_row(in.dt, i)[h] + in.dt_bias[h]), keep = vexpf(-vexpf(in.A_log[h]) * dt);
-            float *out = cpu_row(y, i) + h * P;
-            if (state.dtype == F32)
-                head(out, state.data, at, false, P, N, keep, dt, in.D[h], x, B, C);
+            const int64_t at = s.slot[i] * ssd.stride + h * P * N;
+            const float *x = cpu_row(v.x, i) + h * P, *B = cpu_row(v.B, i) + h / per * N, *C = cpu_row(v.C, i) + h / per * N;
+            const float dt = vsoftplusf(cpu_row(p.dt, i)[h] + in.dt_bias[h]), keep = vexpf(-vexpf(in.A_log[h]) * dt);
+            float *out = cpu_row(g, i) + h * P;
+            if (ssd.dtype == F32)
+                head(out, ssd.data, at, false, P, N, keep, dt, in.D[h], x, B, C);
             else
-                head(out, state.data, at, true, P, N, keep, dt, in.D[h], x, B, C);
+                head(out, ssd.data, at, true, P, N, keep, dt, in.D[h], x, B, C);
         }
+    gatenorm_fwd(g, NULL, g, p.z, in.norm, in.d.groups, in.eps);
 }

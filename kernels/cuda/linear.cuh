@@ -1,0 +1,10 @@
+/* kernels/cuda/linear.cuh - what linear.cu does for linear_step.cu. */
+#ifndef KERNELS_CUDA_LINEAR_CUH
+#define KERNELS_CUDA_LINEAR_CUH
+#include "kernels/mat.h"
+
+/* Is linear_exact() on? Then all rows of a step go through linear_step_lt(). */
+bool linear_is_exact(void);
+/* linear_step() of any number of rows by cublasLt. */
+void linear_step_lt(mat y, mat x, mat w, mat add);
+#endif
