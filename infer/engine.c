@@ -1,5 +1,6 @@
 /* infer/engine.c - the engine's memory: planned, taken, filled with the weights. See engine.h. */
 #include "infer/engine_impl.h"
+#include "kernels/device.h"
 #include "kernels/linear.h"
 #include "model/weights.h"
 #include <stdlib.h>
@@ -181,7 +182,7 @@ static bool choose_slots(struct engine *g, struct err *e)
 bool engine_open(struct engine **out, const struct model_config *c, const char *weights, const struct engine_settings *s, struct err *e)
 {
     must(s->slots >= 1 && s->max_prompt >= 1 && s->memory >= 0);
-    linear_exact(s->exact);
+    dev_exact(s->exact);
     struct engine *g = xcalloc(1, sizeof *g);
     g->config = *c;
     g->settings = *s;

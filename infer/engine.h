@@ -8,9 +8,8 @@
  * So a prompt is read once for all its samples, a sample's first token comes out of the same step as every other, and a finished slot
  * is filled again at once. The states of base and prompts are float32 whatever the sequences' are, and a reading is cut at multiples of
  * the model's chunk only: where it was cut is not in a number. What is left is how a product sums its rows. On the CPU a step's rows do
- * not depend on each other (kernels/linear.h); with `exact` no row of any pass does, and a sample is the same bits whatever is read or
- * runs beside it, in whatever slot, and however its prompt was cut. (On a GPU the scan of models with few heads cuts a document by its
- * length, kernels/cuda/ssd_fwd_wgmma.cu, so there a base can still show.)
+ * not depend on each other (kernels/linear.h); with `exact` no row of any pass does (dev_exact()), and a sample is the same bits whatever is
+ * read or runs beside it, in whatever slot, and however its prompt was cut.
  *
  * Memory is one block, taken by engine_open(): weights, states of all slots, one pass's activations, sampling. A step is one recorded
  * graph for each class of batch sizes; rows of the class that no sequence needs run on slots that are free.
@@ -33,7 +32,7 @@ struct engine_settings {
     int64_t max_prompt;    /* tokens of the longest prompt */
     bool base;             /* engine_extend() or engine_base_put() will be called */
     bool logprobs;         /* they will be asked for */
-    bool exact;            /* linear_exact(), for the whole process */
+    bool exact;            /* dev_exact(), for the whole process */
     int64_t memory;        /* bytes that this process may take of the device's memory; 0: nine tenths of what is free */
     int64_t beside;        /* bytes of host memory that the caller needs for each slot: planned where host and device share their memory */
     struct sampling sampling;

@@ -32,6 +32,12 @@ size_t dev_used_bytes(void);
 /* Dense peak of matrix products in t, FLOP/s, of this card; 0 when not known (CPU). */
 double dev_peak_flops(enum dtype t);
 
+/* From here on (false: no longer) a row of a forward op or of a step is the same bits whatever rows stand beside it, however many they are, and
+ * at whatever multiples of its chunk a sequence is cut into passes, its states kept in f32; slower. Call it before anything is computed:
+ * recorded graphs keep what they recorded. */
+void dev_exact(bool on);
+bool dev_is_exact(void);
+
 void *dev_alloc(size_t bytes); /* zeroed; dies when there is no more (callers compare with dev_memory() first) */
 void dev_free(void *p);
 /* Calls of dev_alloc so far: a test asserts that a step makes none. */

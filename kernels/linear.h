@@ -21,9 +21,6 @@ void linear_step(mat y, mat x, mat w, mat add);
 /* y = rmsnorm(x) w^T with the norm's weights and eps (kernels/norm.h), as linear_step. x [T, in]; h [T, in] of the type that products take
  * (dev_activations): room for the normed rows, not always written. */
 void linear_norm_step(mat y, mat h, mat x, const float *norm, float eps, mat w);
-/* From here on (false: no longer) a row of linear_fwd is the same bits whatever rows stand beside it and however many they are, and so is
- * one of linear_step, on every backend; slower. Call it before anything is computed: recorded graphs keep what they recorded. */
-void linear_exact(bool on);
 /* dx = dy w + beta dx.  dx [T, in], dy [T, out]; beta 0 or 1. */
 void linear_bwd_x(mat dx, mat dy, mat w, float beta);
 /* dw += dy^T x.  dw [out, in] f32 or bf16. */

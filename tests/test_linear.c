@@ -1,4 +1,5 @@
 /* tests/test_linear.c - matrix products and type conversion against a double-precision triple loop. */
+#include "kernels/device.h"
 #include "kernels/linear.h"
 #include "tests/ref_ops.h"
 #include "tests/ref_util.h"
@@ -249,14 +250,14 @@ static void convert(void)
             }
 }
 
-/* linear_exact(): any rows of any pass are the same bits, added to or not; and they are the right ones. */
+/* dev_exact(): any rows of any pass are the same bits, added to or not; and they are the right ones. */
 static void exact_rows(void)
 {
     ref_device();
     enum { ROWS = 400 };
     static const int64_t sizes[][2] = {{48, 424}, {133, 71}, {256, 40}, {1024, 776}}; /* in, out */
     static const int64_t counts[] = {1, 2, 3, 7, 16, 31, 63, 64, 65, 127, 128, 129, 255, 257, 399};
-    linear_exact(true);
+    dev_exact(true);
     for (int s = 0; s < 4; s++)
         for (int step = 0; step < 2; step++) {
             int64_t in = sizes[s][0], out = sizes[s][1];
@@ -285,7 +286,7 @@ static void exact_rows(void)
             dmat_free(&w);
             dmat_free(&x);
         }
-    linear_exact(false);
+    dev_exact(false);
 }
 
 static const struct test all[] = {{"fwd", fwd},

@@ -279,7 +279,7 @@ static void a_whole_score(void)
         check_has(page, "95%, these problems");
         check_has(page, "<a href=\"#s5\">");
         check_has(page, "<details id=\"s5\">");
-        check_has(page, "7, sample 1: cut off at the token limit");
+        check_has(page, "7, sample 1: cut off: the token limit, or a loop");
         check_has(page, "a: 1 of 2 right");
         check_has(page, "sample 0: wrong</strong>; answered 3; found as the whole answer; expected 2");
         check_has(page, "missing from the answers");

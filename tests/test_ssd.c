@@ -1,4 +1,5 @@
 /* tests/test_ssd.c - kernels/ssd.h against the token-by-token double reference, and what packing, splitting and repeating may not change. */
+#include "kernels/device.h"
 #include "kernels/ssd.h"
 #include "tests/ref_ops.h" /* ref_gradient */
 #include "tests/ssd_problem.h"
@@ -382,6 +383,31 @@ static void singly_in_every_shape(void)
             }
 }
 
+/* dev_exact(): where a document is cut at multiples of its chunk is in no bit, however few heads there are to fill a device. */
+static void exact_cuts(void)
+{
+    static const struct ssd_dims of[] = {{2, 16, 1, 16}, {24, 64, 1, 64}, {3, 64, 1, 128}};
+    dev_exact(true);
+    for (enum dtype t = F32; t <= BF16; t++)
+        for (int k = 0; k < 3 && dev_supports(t); k++) {
+            struct problem p = problem_make(of[k], 64, (int32_t[]){1100}, 1, t, true, F32, SLOW);
+            const size_t y_bytes = sizeof(double) * (size_t)out_size(&p, Y), state_bytes = sizeof(double) * (size_t)out_size(&p, STATE);
+            double *whole = xmalloc(y_bytes), *y = xmalloc(y_bytes), *state, *whole_state;
+            in_pieces(&p, 1100, false, whole, &whole_state);
+            for (int32_t first = 64; first < 1100; first += first == 64 ? 320 : 640) {
+                in_pieces(&p, first, false, y, &state);
+                check_msg(memcmp(y, whole, y_bytes) == 0 && memcmp(state, whole_state, state_bytes) == 0,
+                          "%s, %d heads: cut after %d tokens, bits differ", ref_dtype_name(t), of[k].heads, first);
+                free(state);
+            }
+            free(whole);
+            free(whole_state);
+            free(y);
+            problem_free(&p);
+        }
+    dev_exact(false);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test tests[] = {
@@ -399,6 +425,7 @@ int main(int argc, char **argv)
         {"long documents of few heads", long_documents},
         {"documents in shares", documents_in_shares},
         {"any split of a document", any_split},
+        {"exact mode: cuts are in no bit", exact_cuts},
         {"token by token in every shape", singly_in_every_shape},
     };
     ref_device();

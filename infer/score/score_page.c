@@ -7,7 +7,7 @@
 
 enum kind { RIGHT, WRONG, CUT, TIMED_OUT, NONE, KINDS };
 static const struct html_kind kinds[KINDS] = {
-    {"right", "good"}, {"wrong", "bad"}, {"cut off at the token limit", "c1"}, {"out of time", "c3"}, {"no answer", "c5"}};
+    {"right", "good"}, {"wrong", "bad"}, {"cut off: the token limit, or a loop", "c1"}, {"out of time", "c3"}, {"no answer", "c5"}};
 
 struct page {
     struct html h;

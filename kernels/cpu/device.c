@@ -18,6 +18,7 @@ enum { ALIGN = 256, HUGE_PAGE = 2 << 20 };
 
 static atomic_llong alloc_count;
 static double timer_start;
+static bool exact;
 
 #if defined(__AVX512F__)
 #define ISA "avx512"
@@ -32,6 +33,16 @@ static double timer_start;
 const char *dev_backend(void)
 {
     return "cpu";
+}
+
+void dev_exact(bool on)
+{
+    exact = on;
+}
+
+bool dev_is_exact(void)
+{
+    return exact;
 }
 
 bool dev_open(int index, struct err *e)

@@ -2,6 +2,7 @@
 #include "kernels/linear.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/device.h"
 #include "kernels/norm.h"
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +23,6 @@ static void fwd_half(mat y, mat x, mat w, float beta)
     free(block);
 }
 
-static bool exact;
-
-void linear_exact(bool on)
-{
-    exact = on;
-}
-
 /* How the library sums depends on the number of rows; the step's kernel knows only a row and a weight row. In blocks that stay in the
  * cache while the weights pass it has half to three quarters of the library's rate. */
 static void fwd_exact(mat y, mat x, mat w, mat add)
@@ -43,7 +37,7 @@ static void fwd_exact(mat y, mat x, mat w, mat add)
 void linear_fwd(mat y, mat x, mat w, mat add)
 {
     must(x.dtype == F32 && y.dtype == F32 && x.cols == w.cols && y.cols == w.rows && y.rows == x.rows);
-    if (exact) {
+    if (dev_is_exact()) {
         fwd_exact(y, x, w, add);
         return;
     }

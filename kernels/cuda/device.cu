@@ -29,6 +29,7 @@ static struct {
     int next_stage;
 } dev;
 static int64_t allocs;
+static bool exact;
 
 void cuda_die(const char *file, int line, const char *call, cudaError_t e)
 {
@@ -143,6 +144,16 @@ const char *dev_describe(void)
              dev.prop.name, dev.prop.multiProcessorCount, dev.prop.major, dev.prop.minor, version(a, dev.driver), version(b, runtime),
              (double)free_bytes / (double)(1 << 30), (double)total / (double)(1 << 30));
     return line;
+}
+
+void dev_exact(bool on)
+{
+    exact = on;
+}
+
+bool dev_is_exact(void)
+{
+    return exact;
 }
 
 bool dev_supports(enum dtype t)

@@ -7,6 +7,7 @@
 #include "kernels/linear.h"
 #include "kernels/cuda/linear.cuh"
 #include "kernels/cuda/rows.cuh"
+#include "kernels/device.h"
 #include <cublasLt.h>
 #include <string.h>
 
@@ -32,15 +33,8 @@ static void *workspace;
 static struct algo *algos;
 static int algo_count;
 
-/* linear_exact(): an algorithm is chosen as if for so many rows, whatever their number, so that a row's sums are formed in one order. */
+/* dev_exact(): an algorithm is chosen as if for so many rows, whatever their number, so that a row's sums are formed in one order. */
 enum { EXACT_FWD_ROWS = 256, EXACT_STEP_ROWS = 64, EXACT_ALIGN = 16 };
-static bool exact;
-
-void linear_exact(bool on)
-{
-    exact = on;
-}
-
 #define blas_ok(call)                                                                                                                      \
     do {                                                                                                                                   \
         cublasStatus_t blas_ok_e = (call);                                                                                                 \
@@ -198,7 +192,7 @@ static void forward(mat y, mat x, mat w, mat add, int64_t as_if)
 
 void linear_fwd(mat y, mat x, mat w, mat add)
 {
-    forward(y, x, w, add, exact ? EXACT_FWD_ROWS : 0);
+    forward(y, x, w, add, dev_is_exact() ? EXACT_FWD_ROWS : 0);
 }
 
 void linear_bwd_x(mat dx, mat dy, mat w, float beta)
@@ -213,14 +207,9 @@ void linear_bwd_w(mat dw, mat dy, mat x)
     multiply(dw, dw.data, dw.ld, x, CUBLAS_OP_N, dy, CUBLAS_OP_T, x.cols, dy.cols, x.rows, 0);
 }
 
-bool linear_is_exact(void)
-{
-    return exact;
-}
-
 void linear_step_lt(mat y, mat x, mat w, mat add)
 {
-    forward(y, x, w, add, exact ? EXACT_STEP_ROWS : 0);
+    forward(y, x, w, add, dev_is_exact() ? EXACT_STEP_ROWS : 0);
 }
 
 void mat_convert(mat dst, mat src)

@@ -3,8 +3,6 @@
 #define KERNELS_CUDA_LINEAR_CUH
 #include "kernels/mat.h"
 
-/* Is linear_exact() on? Then all rows of a step go through linear_step_lt(). */
-bool linear_is_exact(void);
-/* linear_step() of any number of rows by cublasLt. */
+/* linear_step() of any number of rows by cublasLt: all of them while dev_is_exact(). */
 void linear_step_lt(mat y, mat x, mat w, mat add);
 #endif

@@ -16,6 +16,7 @@
 #include "kernels/cuda/linear.cuh"
 #include "kernels/cuda/ssd_mma.cuh"
 #include "kernels/cuda/step.cuh"
+#include "kernels/device.h"
 #include "kernels/linear.h"
 #include "kernels/norm.h"
 
@@ -224,7 +225,7 @@ bool few(mat y, mat x, mat w, mat add, const float *norm, float eps)
         cuda_ok(cudaDeviceGetAttribute(&room, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
         cuda_ok(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
     }
-    if (linear_is_exact() || w.dtype != BF16 || x.rows > FEW || w.cols % PIECE != 0 || w.cols > INT32_MAX / 4 || w.rows > INT32_MAX / 2)
+    if (dev_is_exact() || w.dtype != BF16 || x.rows > FEW || w.cols % PIECE != 0 || w.cols > INT32_MAX / 4 || w.rows > INT32_MAX / 2)
         return false;
     if (!vec_fits(w, PIECE) || !vec_fits(x, x.dtype == F32 ? 4 : PIECE) || (uintptr_t)norm % 16 != 0)
         return false;
@@ -330,7 +331,7 @@ void linear_step(mat y, mat x, mat w, mat add)
     must(!add.data || (add.dtype == y.dtype && add.rows == y.rows && add.cols == y.cols));
     if (y.rows == 0 || y.cols == 0 || few(y, x, w, add, NULL, 0))
         return;
-    if (linear_is_exact() || x.rows > ANY_ROWS) {
+    if (dev_is_exact() || x.rows > ANY_ROWS) {
         linear_step_lt(y, x, w, add);
         return;
     }

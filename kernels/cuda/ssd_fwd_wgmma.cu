@@ -20,6 +20,7 @@
  *      enters it, from the document's first and what step 1 made of the segments before it, in order; then the walk above.
  */
 #include "kernels/cuda/ssd_wgmma.cuh"
+#include "kernels/device.h"
 
 namespace
 {
@@ -48,7 +49,7 @@ __host__ __device__ constexpr int64_t places_before(int docs, int64_t tokens, in
     return most == 1 ? 0 : by_docs < by_tokens ? by_docs : by_tokens;
 }
 struct segment_places {
-    int most;     /* segments of a document here */
+    int most;     /* segments of a document here; one while dev_is_exact(), as they would follow from where a sequence is cut */
     int64_t n;    /* places */
     float *state; /* [n][H, P, N] */
     float *decay; /* [n][H] of the segment whose state is there */
@@ -101,7 +102,7 @@ struct segment_of_document {
     __device__ __forceinline__ segment_of_document(const fwd_kernel_args &a, int doc, int place)
     {
         const int start = a.s.start[doc];
-        count = segments_of(a.d.heads, a.s.start[doc + 1] - start);
+        count = min(segments_of(a.d.heads, a.s.start[doc + 1] - start), a.places.most);
         first_place = (int)places_before(doc, start, a.places.most);
         index = place < 0 ? count - 1 : place - first_place;
     }
@@ -565,7 +566,7 @@ template <int N> void run(const struct ssd_fwd_args &a)
 {
     if (a.s.n == 0)
         return;
-    segment_places places = {segments_of(a.d.heads, a.s.max_len), 0, (float *)a.scratch, NULL};
+    segment_places places = {dev_is_exact() ? 1 : segments_of(a.d.heads, a.s.max_len), 0, (float *)a.scratch, NULL};
     places.n = places_before(a.s.n, a.s.tokens, places.most);
     places.decay = places.state + places.n * a.d.heads * HEADDIM * N;
     const mat states = mat_make(a.states, BF16, (int64_t)a.s.n_chunk * a.d.heads * HEADDIM, N);
