@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 
 
 def fail(message):
@@ -20,7 +21,7 @@ def records(path):
         elif data[:4] == b"\x28\xb5\x2f\xfd":
             data = subprocess.run(["zstd", "-dc"], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True).stdout
         text = data.decode()
-    except (OSError, EOFError, subprocess.CalledProcessError, UnicodeDecodeError) as e:
+    except (OSError, EOFError, zlib.error, subprocess.CalledProcessError, UnicodeDecodeError) as e:
         fail("%s: %s" % (path, getattr(e, "strerror", None) or "is damaged, or no text: %s" % e))
     if text.lstrip().startswith("["):
         try:
@@ -50,6 +51,8 @@ def convert(name, paths, target, row_of):
                 row = row_of(record, number)
             except KeyError as e:
                 fail("%s:%d: the record has no %s; is this the published file of %s?" % (path, number, str(e).strip("'\""), name))
+            except (AttributeError, IndexError, SyntaxError, TypeError, ValueError) as e:
+                fail("%s:%d: the record is not as the published file of %s has it: %s" % (path, number, name, e))
             if row:
                 rows.append(json.dumps(row, ensure_ascii=False) + "\n")
     if not rows:
