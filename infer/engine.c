@@ -126,6 +126,13 @@ static void wake_libraries(const struct engine *g)
     dev_free(block);
 }
 
+static void set_prompts(struct engine *g, int32_t n)
+{
+    int64_t chunk = g->config.chunk, piece = chunk < PIECE ? PIECE / chunk * chunk : chunk, all = n * g->settings.max_prompt;
+    g->prompts = n;
+    g->max_piece = all < piece ? all : piece;
+}
+
 /* How many prompts are read together: their slots are memory that sequences would like as well. */
 static void choose_prompts(struct engine *g)
 {
@@ -134,9 +141,7 @@ static void choose_prompts(struct engine *g)
     int64_t share = g->table.bytes[s->type] / 16, slot = state_slot_bytes(&g->config, dev_activations(s->type), F32);
     int64_t fit = (share > least ? share : least) / slot;
     int32_t most = s->prompts < 1 ? 1 : s->prompts < ENGINE_PROMPTS ? s->prompts : ENGINE_PROMPTS;
-    g->prompts = fit < 1 ? 1 : fit < most ? (int32_t)fit : most;
-    int64_t chunk = g->config.chunk, piece = chunk < PIECE ? PIECE / chunk * chunk : chunk, all = g->prompts * s->max_prompt;
-    g->max_piece = all < piece ? all : piece;
+    set_prompts(g, fit < 1 ? 1 : fit < most ? (int32_t)fit : most);
 }
 
 /* The most slots, up to those wished for, that fit into the budget. */
@@ -150,7 +155,7 @@ static bool choose_slots(struct engine *g, struct err *e)
     g->memory.libraries = library;
     int64_t least = bytes_for(g, 1);
     if (least > budget && g->prompts > 1) {
-        g->prompts = 1;
+        set_prompts(g, 1);
         least = bytes_for(g, 1);
     }
     if (least > budget) {

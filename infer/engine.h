@@ -30,7 +30,7 @@ struct engine_settings {
     int32_t slots;         /* sequences in flight that are wished for, at least 1 */
     int32_t prompts;       /* prompts read together that are wished for; 0: 1 */
     int64_t max_prompt;    /* tokens of the longest prompt */
-    bool base;             /* engine_extend() or engine_base_put() will be called */
+    bool base;             /* the base will be used: engine_extend(), engine_base_*() */
     bool logprobs;         /* they will be asked for */
     bool exact;            /* dev_exact(), for the whole process */
     int64_t memory;        /* bytes that this process may take of the device's memory; 0: nine tenths of what is free */

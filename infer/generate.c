@@ -129,6 +129,7 @@ struct job {
     enum dtype type, state_type;
     char model[HASH_XXH3_HEX]; /* digest of weights and shape */
     struct saved loaded;       /* with --load-state */
+    struct file_out *state;    /* with --save-state, aside until the answers are there */
     struct prompts p;
 };
 
@@ -147,31 +148,31 @@ static void summary(const struct engine *g, const struct prompts *p, const struc
     free(shared);
 }
 
-/* The engine's base: a saved state, what all prompts begin with, what is to be saved. Its tokens at the beginning of every prompt. */
-static bool make_base(struct job *j, struct engine *g, struct batch_settings *b, struct batch_stats *t, struct err *e)
+/* The state after the one prompt, of whose tokens the first `base` are in the engine's base. */
+static bool save_state(struct job *j, const struct engine *g, int64_t base, struct err *e)
 {
     const struct options *o = j->o;
-    const struct prompt *first = &j->p.at[0];
-    if (o->load_state)
-        engine_base_put(g, j->loaded.state, j->loaded.seen);
-    if (!batch_base(g, &j->p, b, t, e))
-        return false;
-    if (!o->save_state)
-        return true;
+    const struct prompt *p = &j->p.at[0];
     struct saved s;
     saved_make(&s, &j->c, engine_seen_words(g), engine_base_bytes(g));
     engine_base_get(g, s.state, s.seen);
-    s.tail = first->n - b->base;
-    s.tokens = first->n + (o->load_state ? j->loaded.tokens - j->loaded.tail : 0);
-    memcpy(s.ids, first->ids + b->base, (size_t)s.tail * sizeof *s.ids);
+    s.tail = p->n - base;
+    s.tokens = p->n + (o->load_state ? j->loaded.tokens - j->loaded.tail : 0);
+    memcpy(s.ids, p->ids + base, (size_t)s.tail * sizeof *s.ids);
     s.chain = j->loaded.chain; /* 0: nothing stands in front */
-    for (int64_t i = 0; i < b->base; i++)
-        s.chain = chain_next(s.chain, first->ids[i]);
-    bool ok = saved_write(&s, o->save_state, &j->c, j->type, j->model, e);
-    if (ok)
-        log_line("%s: the state after %lld tokens", o->save_state, (long long)s.tokens);
+    for (int64_t i = 0; i < base; i++)
+        s.chain = chain_next(s.chain, p->ids[i]);
+    bool ok = saved_write(&j->state, &s, o->save_state, &j->c, j->type, j->model, e);
     saved_free(&s);
     return ok;
+}
+
+/* The engine's base: a saved state and what all prompts begin with; it is what is saved. */
+static bool make_base(struct job *j, struct engine *g, struct batch_settings *b, struct batch_stats *t, struct err *e)
+{
+    if (j->o->load_state)
+        engine_base_put(g, j->loaded.state, j->loaded.seen);
+    return batch_base(g, &j->p, b, t, e) && (!j->o->save_state || save_state(j, g, b->base, e));
 }
 
 /* The prompts are read: the engine for them, and their answers. */
@@ -284,6 +285,19 @@ static bool read_input(struct job *j, struct err *e)
     return true;
 }
 
+/* After the answers: a run that was ended before goes on from the state that it began with, though both have one name. */
+static bool commit_state(struct job *j, struct err *e)
+{
+    struct file_out *state = j->state;
+    j->state = NULL;
+    if (!state)
+        return true;
+    if (!file_out_commit(state, e))
+        return false;
+    log_line("%s: the state after the prompt", j->o->save_state);
+    return true;
+}
+
 static bool generate(const struct options *o, struct err *e)
 {
     struct job j = {.o = o};
@@ -308,16 +322,28 @@ static bool generate(const struct options *o, struct err *e)
     if (there)
         log_line("%lld of %lld samples were finished by an earlier run", (long long)there, (long long)all);
     if (ok && ((there == all && !o->save_state) || answer_all(&j, out, e)))
-        ok = answers_commit(out, e);
+        ok = answers_commit(out, e) && commit_state(&j, e);
     else {
         ok = false;
         answers_abort(out);
     }
+    file_out_abort(j.state);
     prompts_free(&j.p);
     saved_free(&j.loaded);
     if (j.tok)
         tokenizer_close(j.tok);
     return ok;
+}
+
+/* The state files' names. */
+static bool check_states(const struct options *o, struct err *e)
+{
+    const char *save = o->save_state, *load = o->load_state, *dot = save ? strrchr(save, '.') : NULL;
+    if (dot && strcmp(dot, ".zst") == 0)
+        return err_set(e, "--save-state %s: a state file is not compressed; give a name without .zst", save);
+    if ((save && strcmp(save, o->output) == 0) || (load && strcmp(load, o->output) == 0))
+        return err_set(e, "--output %s is the state file's name, too: the answers would replace it; give another", o->output);
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -338,6 +364,8 @@ int main(int argc, char **argv)
         err_set(&e, "--loop-tokens must be 0 or at least %d", 2 * LOOP_REPEATS);
         cli_usage("generate", &e);
     }
+    if (!check_states(&o, &e))
+        cli_usage("generate", &e);
     bool ok = generate(&o, &e);
     conf_free(&o, table);
     return ok ? EXIT_OK : cli_fail("generate", &e);

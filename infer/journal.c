@@ -50,14 +50,16 @@ static int64_t read_line(struct journal *j, const char *text, int64_t at, int64_
     int used = 0, room = (int)(size - at < (int64_t)sizeof head - 1 ? size - at : (int64_t)sizeof head - 1);
     memcpy(head, text + at, (size_t)room);
     head[room] = '\0';
-    if (sscanf(head, "%lld %lld %32[0-9a-f] %n", &number, &bytes, digest, &used) != 3 || used == 0 || number < 0 || number >= j->n ||
-        bytes < 0 || bytes > size - at - used - 1 || text[at + used + bytes] != '\n')
+    if (sscanf(head, "%lld %lld %32[0-9a-f] %n", &number, &bytes, digest, &used) != 3 || used == 0 || number < 0 || bytes < 0 ||
+        bytes > size - at - used - 1 || text[at + used + bytes] != '\n')
         return 0;
     hash_xxh3(text + at + used, (size_t)bytes, found);
     if (strcmp(digest, found) != 0)
         return 0;
-    j->count += j->line[number].at == 0;
-    j->line[number] = (struct place){at + used, bytes};
+    if (number < j->n) { /* all are, in a journal of this run's settings */
+        j->count += j->line[number].at == 0;
+        j->line[number] = (struct place){at + used, bytes};
+    }
     return at + used + bytes + 1;
 }
 
@@ -81,15 +83,13 @@ static bool replay(struct journal *j, const char *header, struct err *e)
     for (int64_t next; ok && (next = at < (int64_t)m.size ? read_line(j, text, at, (int64_t)m.size) : 0);)
         at = next;
     file_map_close(&m);
-    if (ok && !same && j->count > 0)
-        ok = err_set(e,
-                     "%s holds %lld finished answers of a run with another model, other prompts or other settings: finish that run, or "
-                     "remove the file",
-                     j->path, (long long)j->count);
-    if (ok && !same) {
+    if (ok && !same && at > head)
+        ok = err_set(
+            e,
+            "%s holds finished answers of a run with another model, other prompts or other settings: finish that run, or remove the file",
+            j->path);
+    if (ok && !same)
         at = 0;
-        j->count = 0;
-    }
     if (ok && ftruncate(j->fd, at) != 0)
         ok = fail(j, "cut", errno, e);
     j->end = at;
@@ -126,7 +126,9 @@ static void drop(struct journal *j)
 bool journal_open(struct journal **out, const char *output, int64_t n, const char *settings, struct err *e)
 {
     struct stat st;
-    bool named = stat(output, &st) != 0 || S_ISREG(st.st_mode);
+    bool there = stat(output, &st) == 0, named = !there || S_ISREG(st.st_mode);
+    if (there && S_ISDIR(st.st_mode))
+        return err_set(e, "%s is a folder; give the name of a file", output);
     struct journal *j = xcalloc(1, sizeof *j);
     *j = (struct journal){.fd = -1, .n = n, .output = xstrdup(output)};
     j->line = xcalloc((size_t)n + 1, sizeof *j->line);

@@ -46,7 +46,6 @@ static void add_prompt(struct reading *r, const json_t *record)
     for (int64_t i = 0; i < q->n; i++)
         q->chain = chain_next(q->chain, q->ids[i]);
     q->begins = r->stops->tok && stops_begins_text(r->stops, q->ids, q->n);
-    p->tokens += q->n;
     p->longest = q->n > p->longest ? q->n : p->longest;
 }
 

@@ -22,8 +22,8 @@ struct prompt {
 };
 struct prompts {
     struct prompt *at;
-    int64_t n, longest, tokens;
-    float *common; /* log-probabilities of the tokens that all begin with, as in a prompt's; NULL: not computed */
+    int64_t n, longest; /* tokens of the longest */
+    float *common;      /* log-probabilities of the tokens that all begin with, as in a prompt's; NULL: not computed */
 };
 /* One word for a text's tokens, token by token. */
 uint64_t chain_next(uint64_t chain, int32_t id);

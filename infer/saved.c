@@ -1,6 +1,5 @@
 /* infer/saved.c - see saved.h. */
 #include "infer/saved.h"
-#include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
 #include "kernels/device.h"
@@ -51,7 +50,8 @@ static int64_t file_bytes(const struct saved *s, const struct model_config *c)
     return n;
 }
 
-bool saved_write(struct saved *s, const char *path, const struct model_config *c, enum dtype type, const char *model, struct err *e)
+bool saved_write(struct file_out **to, struct saved *s, const char *path, const struct model_config *c, enum dtype type, const char *model,
+                 struct err *e)
 {
     must(s->tail >= 1 && s->tail <= c->chunk && s->tokens >= s->tail);
     char head[HEAD + 1];
@@ -80,8 +80,10 @@ bool saved_write(struct saved *s, const char *path, const struct model_config *c
     hash_close(h);
     char end[TRAILER + 1];
     snprintf(end, sizeof end, "%s\n", s->digest);
-    if (ok && file_out_write(out, end, TRAILER, e))
-        return file_out_commit(out, e);
+    if (ok && file_out_write(out, end, TRAILER, e)) {
+        *to = out;
+        return true;
+    }
     file_out_abort(out);
     return false;
 }
@@ -130,7 +132,11 @@ static bool check_file(struct saved *s, const struct file_map *m, const char *pa
     if (strcmp(in, type_names[type]) != 0)
         return err_set(e, "%s: saved with --dtype %s, but this run's is %s; give --dtype %s, or save it again", path, in, type_names[type],
                        in);
-    bool fits = bytes == file_bytes(s, c) && s->tail >= 1 && s->tail <= c->chunk && s->tokens >= s->tail;
+    if (bytes != file_bytes(s, c))
+        return err_set(
+            e, "%s: %lld bytes, but a state of this model has %lld here: a GPU keeps bf16 where a CPU keeps f32; save the state again",
+            path, (long long)bytes, (long long)file_bytes(s, c));
+    bool fits = s->tail >= 1 && s->tail <= c->chunk && s->tokens >= s->tail;
     for (int64_t i = 0; fits && i < s->tail; i++) {
         int32_t id;
         memcpy(&id, m->data + HEAD + (size_t)i * sizeof id, sizeof id);

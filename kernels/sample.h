@@ -28,8 +28,6 @@ struct sample_rows {        /* on the device, one entry a row */
 /* token [B] receives the choices. logits [B, V] are overwritten. */
 void sample_step(int32_t *token, mat logits, struct sampling s, struct sample_rows r, void *scratch);
 size_t sample_scratch(int64_t batch, int64_t vocab);
-/* Clears slot's row of seen, then sets the bits of n tokens (ids on the device). */
-void sample_seen(uint32_t *seen, int32_t slot, int64_t vocab, const int32_t *ids, int64_t n);
 
 #ifdef __cplusplus
 }

@@ -52,8 +52,8 @@ struct held {
     int64_t like, these, runs;
 };
 
-/* Accuracies vary by a tenth from one simulation
- * to the next: the coverage of whole numbers of right answers jumps from one accuracy to the next, and no accuracy is known. */
+/* Accuracies vary by a tenth from one simulation to the next: the coverage of whole numbers of right answers jumps from one accuracy to the
+ * next, and no accuracy is known. */
 static struct held simulate(int64_t n, double accuracy, double size, int64_t k, int64_t runs, uint64_t seed)
 {
     struct held h = {.runs = runs};

@@ -256,6 +256,8 @@ static void repeats(void)
          "contaminated", NULL},
         {"So, a club keeps 11 boxes of 40 shells each and 9 loose ones on a long shelf in the hall. How many shells does the whole club own?",
          "near_duplicate", "p4"},
+        {"A club keeps 12 boxes of 30 shells each and 7 loose ones on a long shelf in the hall. How many shells does the entire club own?",
+         "near_duplicate", "p0"}, /* word for word one that went: of what stays it is a near repeat */
     };
     enum { CASES = sizeof cases / sizeof *cases };
     put("eval.jsonl",
@@ -286,7 +288,7 @@ static void repeats(void)
         }
         check_int(json_array_size(s.out), kept);
         check_int(json_array_size(removed), gone);
-        check_int(json_integer_value(json_object_get(s.dropped, "near_duplicate")), 2);
+        check_int(json_integer_value(json_object_get(s.dropped, "near_duplicate")), 3);
         check_int(json_integer_value(json_object_get(s.dropped, "duplicate")), 2);
         json_decref(removed);
         json_decref(s.out);

@@ -269,29 +269,6 @@ static void batch_mates(void)
     batch_free(&b);
 }
 
-static void seen_bits(void)
-{
-    ref_device();
-    enum { SLOTS = 3, V = 100, WORDS = (V + 31) / 32 };
-    uint32_t bits[SLOTS * WORDS], want[SLOTS * WORDS];
-    memset(bits, 0xff, sizeof bits);
-    memset(want, 0xff, sizeof want);
-    int32_t ids[] = {0, 99, 31, 32, 99, 64};
-    uint32_t *seen = ref_dev(bits, sizeof bits);
-    int32_t *dev_ids = ref_dev(ids, sizeof ids);
-    sample_seen(seen, 1, V, dev_ids, 6);
-    memset(want + WORDS, 0, WORDS * sizeof *want);
-    for (int i = 0; i < 6; i++)
-        want[WORDS + ids[i] / 32] |= 1u << ids[i] % 32;
-    dev_get(bits, seen, sizeof bits);
-    check(memcmp(bits, want, sizeof bits) == 0);
-    sample_seen(seen, 1, V, dev_ids, 0);
-    dev_get(bits, seen, sizeof bits);
-    check(bits[WORDS] == 0 && bits[2 * WORDS - 1] == 0 && bits[0] == ~0u && bits[2 * WORDS] == ~0u);
-    dev_free(seen);
-    dev_free(dev_ids);
-}
-
-static const struct test all[] = {{"generations", generations}, {"counts", counts},           {"greedy", greedy},
-                                  {"kept_sets", kept_sets},     {"batch_mates", batch_mates}, {"seen_bits", seen_bits}};
+static const struct test all[] = {
+    {"generations", generations}, {"counts", counts}, {"greedy", greedy}, {"kept_sets", kept_sets}, {"batch_mates", batch_mates}};
 TEST_MAIN("sample", all)

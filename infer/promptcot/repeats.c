@@ -15,7 +15,7 @@ struct kept {
     struct decontam_room room;
     struct words words;
     struct runs runs;
-    struct table exact; /* all words of a problem -> its number */
+    struct table exact; /* all words of a problem that stays -> its number */
     struct near near;
     json_t *records;
 };
@@ -32,7 +32,7 @@ static uint64_t hash_of(const struct words *w)
 static json_t *fault_of(struct kept *k, json_t *record)
 {
     const char *problem = text_of(record, "problem"), *why = NULL;
-    int32_t number = (int32_t)json_array_size(k->records), of;
+    int32_t of;
     double similarity = 1;
     json_t *asked = json_pack("{s:s}", "prompt", problem), *hit = k->against ? decontam_find(k->against, asked, &k->room) : NULL;
     json_decref(asked);
@@ -42,14 +42,15 @@ static json_t *fault_of(struct kept *k, json_t *record)
     }
     words_of(&k->words, problem, strlen(problem));
     runs_of(&k->runs, &k->words, false);
-    of = *table_put(&k->exact, hash_of(&k->words), number);
-    if (of != number)
+    uint64_t hash = hash_of(&k->words);
+    if ((of = table_get(&k->exact, hash)) >= 0)
         why = "duplicate";
     else if ((of = near_find(&k->near, &k->runs, k->p->similarity, &similarity)) >= 0)
         why = "near_duplicate";
     if (why)
         return json_pack("{s:s, s:O, s:f}", "why", why, "of", json_object_get(json_array_get(k->records, (size_t)of), "id"), "similarity",
                          (double)(int64_t)(similarity * 1000 + 0.5) / 1000);
+    table_put(&k->exact, hash, (int32_t)json_array_size(k->records));
     near_add(&k->near, &k->runs);
     json_array_append(k->records, record);
     return NULL;

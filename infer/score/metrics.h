@@ -60,12 +60,12 @@ struct interval metric_sampling_pass(const int64_t *right, int64_t m, int64_t n,
 /* "Problems like these": the chances of problems follow a beta distribution, so that the counts of right samples are beta-binomial
  * (Skellam 1948). Its mean has a uniform prior, the correlation of a problem's samples, rho, one that is dense near 0 and 1. The interval
  * holds the middle 95% of the posterior. Unlike intervals from the spread of the problems' means, it keeps its coverage where few problems
- * are solved at all. One object serves many runs of the same m and n. */
+ * are solved at all. One object serves many runs of the same m and n, one after the other, each fitted before it is asked for. */
 struct metric_population;
 struct metric_population *metric_population_open(int64_t m, int64_t n);
 void metric_population_fit(struct metric_population *p, const int64_t *right);
 /* Of the fitted population's pass@k, k >= 1 (k may be above n); of its accuracy with k = 1. It always includes the unbiased estimate. */
-struct interval metric_population_pass(const struct metric_population *p, int64_t k);
+struct interval metric_population_pass(struct metric_population *p, int64_t k);
 void metric_population_close(struct metric_population *p);
 /* The accuracy's interval in one call; with one sample a problem it is Wilson's. */
 struct interval metric_like_these(const int64_t *right, int64_t m, int64_t n);

@@ -12,6 +12,11 @@
 
 enum { RHOS = 24 };
 
+/* A cell in the order of pass@k, which depends on k alone: one sorting serves all that is fitted. */
+struct ranked {
+    double angle; /* asin(sqrt(pass@k)) */
+    int64_t cell;
+};
 struct metric_population {
     int64_t m, n, mus, cells; /* cells = mus * RHOS */
     double *a, *b;            /* [cells] of the beta distribution */
@@ -19,6 +24,8 @@ struct metric_population {
     double **row;             /* [n + 1] log-likelihood of one problem with c right samples [cells]; NULL: not needed so far */
     double *weight;           /* [cells] the posterior */
     int64_t *right;           /* [m] what is fitted */
+    struct ranked *ranked;    /* [cells] by rising angle */
+    int64_t ranked_k;         /* for this k; 0: for none so far */
 };
 
 static double *cells_take(const struct metric_population *p)
@@ -42,6 +49,7 @@ struct metric_population *metric_population_open(int64_t m, int64_t n)
     p->weight = cells_take(p);
     p->row = xcalloc((size_t)n + 1, sizeof(*p->row));
     p->right = xcalloc((size_t)m, sizeof(*p->right));
+    p->ranked = xmalloc((size_t)p->cells * sizeof(*p->ranked));
     for (int64_t i = 0; i < p->mus; i++)
         for (int64_t j = 0; j < RHOS; j++) {
             double theta = ((double)i + 0.5) / (double)p->mus * M_PI_2, q = ((double)j + 0.5) / RHOS * M_PI_2;
@@ -91,16 +99,6 @@ void metric_population_fit(struct metric_population *p, const int64_t *right)
     free(count);
 }
 
-struct place {
-    double angle, weight; /* asin(sqrt(pass@k)) */
-};
-
-static int by_angle(const void *x, const void *y)
-{
-    double a = ((const struct place *)x)->angle, b = ((const struct place *)y)->angle;
-    return (a > b) - (a < b);
-}
-
 /* Chance of a wrong answer in each of k samples: the k-th moment of 1 - p. */
 static double moment(double a, double b, int64_t k)
 {
@@ -111,6 +109,26 @@ static double moment(double a, double b, int64_t k)
         miss *= (b + (double)j) / (a + b + (double)j);
     return miss;
 }
+
+static int by_angle(const void *x, const void *y)
+{
+    const struct ranked *a = x, *b = y;
+    return a->angle != b->angle ? (a->angle > b->angle) - (a->angle < b->angle) : (a->cell > b->cell) - (a->cell < b->cell);
+}
+
+static void rank_cells(struct metric_population *p, int64_t k)
+{
+    if (p->ranked_k == k)
+        return;
+    for (int64_t i = 0; i < p->cells; i++)
+        p->ranked[i] = (struct ranked){asin(sqrt(fmin(1.0, fmax(0.0, 1 - moment(p->a[i], p->b[i], k))))), i};
+    qsort(p->ranked, (size_t)p->cells, sizeof(*p->ranked), by_angle);
+    p->ranked_k = k;
+}
+
+struct place {
+    double angle, weight;
+};
 
 /* Where the distribution of n places, sorted, has the share below it; a place's weight lies half on either side of it. */
 static double quantile(const struct place *at, int64_t n, double share)
@@ -132,17 +150,15 @@ static double quantile(const struct place *at, int64_t n, double share)
     return last;
 }
 
-struct interval metric_population_pass(const struct metric_population *p, int64_t k)
+struct interval metric_population_pass(struct metric_population *p, int64_t k)
 {
     must(k >= 1);
+    rank_cells(p, k);
     struct place *at = xmalloc((size_t)p->cells * sizeof(*at));
     int64_t n = 0;
     for (int64_t i = 0; i < p->cells; i++)
-        if (p->weight[i] > 1e-12) {
-            double pass = 1 - moment(p->a[i], p->b[i], k);
-            at[n++] = (struct place){asin(sqrt(fmin(1.0, fmax(0.0, pass)))), p->weight[i]};
-        }
-    qsort(at, (size_t)n, sizeof(*at), by_angle);
+        if (p->weight[p->ranked[i].cell] > 1e-12)
+            at[n++] = (struct place){p->ranked[i].angle, p->weight[p->ranked[i].cell]};
     double low = sin(quantile(at, n, 0.025)), high = sin(quantile(at, n, 0.975));
     free(at);
     struct interval x = {low * low, high * high};
@@ -163,5 +179,6 @@ void metric_population_close(struct metric_population *p)
     free(p->prior);
     free(p->weight);
     free(p->right);
+    free(p->ranked);
     free(p);
 }

@@ -156,13 +156,3 @@ void sample_step(int32_t *token, mat logits, struct sampling s, struct sample_ro
         seen[token[i] / 32] |= 1u << token[i] % 32;
     }
 }
-
-void sample_seen(uint32_t *seen, int32_t slot, int64_t vocab, const int32_t *ids, int64_t n)
-{
-    uint32_t *row = seen + slot * seen_words(vocab);
-    memset(row, 0, (size_t)seen_words(vocab) * sizeof *row);
-    for (int64_t i = 0; i < n; i++) {
-        must(ids[i] >= 0 && ids[i] < vocab);
-        row[ids[i] / 32] |= 1u << ids[i] % 32;
-    }
-}

@@ -242,21 +242,3 @@ void sample_step(int32_t *token, mat logits, struct sampling s, struct sample_ro
         cuda_launched();
     });
 }
-
-static __global__ void seen_kernel(uint32_t *row, const int32_t *ids, int64_t n, int64_t vocab)
-{
-    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n && ids[i] >= 0 && ids[i] < vocab)
-        atomicOr(&row[ids[i] / 32], 1u << ids[i] % 32);
-}
-
-void sample_seen(uint32_t *seen, int32_t slot, int64_t vocab, const int32_t *ids, int64_t n)
-{
-    int64_t words = (vocab + 31) / 32;
-    uint32_t *row = seen + slot * words;
-    cuda_ok(cudaMemsetAsync(row, 0, (size_t)words * sizeof *row, cuda_stream()));
-    if (n > 0) {
-        seen_kernel<<<grid_size(ceil_div(n, 256)), 256, 0, cuda_stream()>>>(row, ids, n, vocab);
-        cuda_launched();
-    }
-}
