@@ -102,7 +102,8 @@ static int64_t bytes_for(struct engine *g, int32_t slots)
 {
     bool same;
     int64_t block = block_bytes(g, slots), each = g->settings.beside + (int64_t)(sizeof *g->seq + 2 * sizeof(int32_t) + sizeof *g->graph);
-    int64_t host = slots * each + (int64_t)(g->piece_bytes + g->step_bytes + g->out_bytes) + 8 * g->seen_words + passing_bytes(g);
+    int64_t host =
+        slots * each + g->settings.once + (int64_t)(g->piece_bytes + g->step_bytes + g->out_bytes) + 8 * g->seen_words + passing_bytes(g);
     dev_host_memory(&same);
     g->host_bytes = same ? host : 0;
     return block + g->host_bytes;

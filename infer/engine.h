@@ -35,6 +35,7 @@ struct engine_settings {
     bool exact;            /* dev_exact(), for the whole process */
     int64_t memory;        /* bytes that this process may take of the device's memory; 0: nine tenths of what is free */
     int64_t beside;        /* bytes of host memory that the caller needs for each slot: planned where host and device share their memory */
+    int64_t once;          /* and beside all slots */
     struct sampling sampling;
 };
 struct engine_memory {                        /* bytes */

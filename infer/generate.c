@@ -12,6 +12,7 @@
 #include "infer/stops.h"
 #include "kernels/device.h"
 #include "model/safetensors.h"
+#include "model/state.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,7 @@ static bool answer_all(struct job *j, struct answers *out, struct err *e)
                                 .logprobs = o->prompt_logprobs,
                                 .exact = o->exact,
                                 .beside = batch_slot_bytes(&b),
+                                .once = o->save_state ? state_slot_bytes(&j->c, dev_activations(j->type), F32) : 0,
                                 .memory = isnan(o->memory_gib) ? 0 : (int64_t)(o->memory_gib * GIB),
                                 .sampling = {.temperature = (float)o->temperature,
                                              .top_p = (float)o->top_p,

@@ -104,7 +104,8 @@ static void other_settings(void)
     journal_close(j);
     j = NULL;
     check(!journal_open(&j, output, N, "two", &e));
-    check_has(e.msg, "1 finished answers of a run with another model, other prompts or other settings");
+    check_has(e.msg, "holds finished answers of a run with another model, other prompts or other settings");
+    check(!journal_open(&j, output, 1, "two", &e)); /* nor where that run had more lines than this one */
     j = open_it("one");
     check_int(journal_count(j), 1);
     finish(j);
@@ -134,6 +135,8 @@ static void one_at_a_time(void)
     check(!journal_open(&second, output, N, "one", &e));
     check_has(e.msg, "another generate is writing");
     finish(j);
+    check(!journal_open(&j, dir, N, "one", &e)); /* told before hours of work */
+    check_has(e.msg, "is a folder");
     /* The output is no file: nothing beside it. */
     char *saved = output;
     output = xstrdup("/dev/null");

@@ -128,6 +128,38 @@ static int64_t resident(void)
     return mine * sysconf(_SC_PAGESIZE);
 }
 
+/* What the caller takes once is planned, and prompts that are read together are given up before a model is said not to fit. */
+static void beside(void)
+{
+    make_model();
+    struct model_config c = config();
+    struct err e = {""};
+    char *path = path_of("model");
+    struct engine_settings s = {.slots = 1 << 16, .max_prompt = 100, .memory = (int64_t)dev_library_bytes() + (64 << 20)};
+    struct engine *g;
+    int64_t each, slots;
+    s.sampling = (struct sampling){.top_p = 1, .repetition_penalty = 1};
+    check_msg(engine_open(&g, &c, path, &s, &e), "%s", e.msg);
+    slots = engine_slots(g);
+    each = engine_memory(g).states / (slots + 1);
+    engine_close(g);
+    bool same;
+    dev_host_memory(&same);
+    s.once = 16 << 20;
+    check_msg(engine_open(&g, &c, path, &s, &e), "%s", e.msg);
+    check(same ? engine_slots(g) < slots && (slots - engine_slots(g)) * each > s.once / 2 : engine_slots(g) == slots);
+    engine_close(g);
+    /* The least that the message names is enough, and is what one prompt at a time needs. */
+    s = (struct engine_settings){.slots = 1, .max_prompt = 200, .prompts = 1, .memory = 1, .sampling = s.sampling};
+    check(!engine_open(&g, &c, path, &s, &e));
+    double one = atof(strstr(e.msg, "at least ") + 9);
+    s.prompts = ENGINE_PROMPTS;
+    check(!engine_open(&g, &c, path, &s, &e));
+    double eight = atof(strstr(e.msg, "at least ") + 9);
+    check_msg(fabs(eight - one) < 0.003, "%g GiB with prompts one by one, %g where they may be read together", one, eight);
+    free(path);
+}
+
 /* Sequences that go on and on, and others that come and go beside them. */
 static void nothing_grows(void)
 {
@@ -175,6 +207,7 @@ static void nothing_grows(void)
 static const struct test tests[] = {
     {"a limit is kept and used", limit},
     {"the next slot would not fit", next_slot},
+    {"what is beside the slots", beside},
     {"nothing grows", nothing_grows},
 };
 

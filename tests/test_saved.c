@@ -27,6 +27,13 @@ static struct saved example(const struct model_config *c, uint64_t seed)
     return s;
 }
 
+static void write_state(struct saved *s, const char *path, const struct model_config *c, const char *model)
+{
+    struct err e = {""};
+    struct file_out *out;
+    check_msg(saved_write(&out, s, path, c, F32, model, &e) && file_out_commit(out, &e), "%s", e.msg);
+}
+
 static void round_trip(void)
 {
     struct model_config c = small_config(2, false);
@@ -35,7 +42,7 @@ static void round_trip(void)
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct err e = {""};
         struct saved a = example(&c, seed), b;
-        check_msg(saved_write(&a, path, &c, F32, model, &e), "%s", e.msg);
+        write_state(&a, path, &c, model);
         check_msg(saved_read(&b, path, &c, F32, model, &e), "%s", e.msg);
         check(a.tokens == b.tokens && a.tail == b.tail && a.chain == b.chain && a.words == b.words && a.bytes == b.bytes);
         check(memcmp(a.ids, b.ids, (size_t)a.tail * sizeof *a.ids) == 0 && memcmp(a.seen, b.seen, a.words * sizeof *a.seen) == 0);
@@ -72,7 +79,7 @@ static void damaged(void)
     char *path = path_of("b.state"), *bad = path_of("bad.state");
     struct err e = {""};
     struct saved a = example(&c, 1);
-    check_msg(saved_write(&a, path, &c, F32, model, &e), "%s", e.msg);
+    write_state(&a, path, &c, model);
     refuse(path, &c, F32, "fedcba9876543210fedcba9876543210", "the state of another model");
     refuse(path, &c, BF16, model, "saved with --dtype f32, but this run's is bf16; give --dtype f32");
     other.layers++;
@@ -235,6 +242,11 @@ static void refused(void)
         {"--model bytes --input one.jsonl --load-state none.state", "none.state"},
         {"--model bytes --input one.jsonl --save-state no/such/folder.state", "no/such/folder.state"},
     };
+    static const char *const usage[][2] = {
+        {"--save-state no.state.zst", "a state file is not compressed"},
+        {"--save-state never.jsonl", "--output never.jsonl is the state file's name, too"},
+        {"--load-state never.jsonl", "--output never.jsonl is the state file's name, too"},
+    };
     char *out = path_of("never.jsonl"), *state = path_of("no.state");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct ran r = run_program(dir, "generate --output never.jsonl %s", cases[i][0]);
@@ -243,8 +255,42 @@ static void refused(void)
         check(!file_exists(out) && !file_exists(state));
         ran_free(&r);
     }
+    for (size_t i = 0; i < sizeof usage / sizeof *usage; i++) {
+        struct ran r = run_program(dir, "generate --model bytes --input one.jsonl --output never.jsonl %s", usage[i][0]);
+        check_msg(r.code == 2, "%s: exit code %d", usage[i][0], r.code);
+        check_has(r.err, usage[i][1]);
+        check(!file_exists(out));
+        ran_free(&r);
+    }
     free(out);
     free(state);
+}
+
+/* A turn of a conversation that keeps its state under one name: it may fail or be killed at any moment and is run again from where it began. */
+static void one_name(void)
+{
+    struct err e = {""};
+    size_t n1, n2;
+    char *state = path_of("turn.state"), *part = path_of("turn.state.part");
+    make_model("bytes", 1);
+    put("one.jsonl", "{\"id\":1,\"prompt\":\"The quick brown fox\"}\n");
+    put("two.jsonl", "{\"id\":1,\"prompt\":\" jumps\"}\n");
+    json_decref(generated("--input one.jsonl --save-state turn.state --max-new-tokens 0"));
+    char *before = file_read(state, 1 << 24, &n1, &e);
+    struct ran r = run_program(dir, "generate --model bytes --exact --input two.jsonl --output /dev/full --load-state turn.state "
+                                    "--save-state turn.state --max-new-tokens 3");
+    check_int(r.code, 1);
+    ran_free(&r);
+    char *after = file_read(state, 1 << 24, &n2, &e);
+    check(before && after && n1 == n2 && memcmp(before, after, n1) == 0 && !file_exists(part));
+    free(after);
+    json_decref(generated("--input two.jsonl --load-state turn.state --save-state turn.state --max-new-tokens 3"));
+    after = file_read(state, 1 << 24, &n2, &e);
+    check(before && after && n1 == n2 && memcmp(before, after, n1) != 0);
+    free(before);
+    free(after);
+    free(state);
+    free(part);
 }
 
 static const struct test tests[] = {
@@ -252,6 +298,7 @@ static const struct test tests[] = {
     {"damaged, cut and foreign files", damaged},
     {"texts go on from a file as if read whole", continued},
     {"generate refuses", refused},
+    {"a state that is loaded and saved under one name", one_name},
 };
 
 int main(int argc, char **argv)
