@@ -133,9 +133,8 @@ static bool check_file(struct saved *s, const struct file_map *m, const char *pa
         return err_set(e, "%s: saved with --dtype %s, but this run's is %s; give --dtype %s, or save it again", path, in, type_names[type],
                        in);
     if (bytes != file_bytes(s, c))
-        return err_set(
-            e, "%s: %lld bytes, but a state of this model has %lld here: a GPU keeps bf16 where a CPU keeps f32; save the state again",
-            path, (long long)bytes, (long long)file_bytes(s, c));
+        return err_set(e, "%s: %lld bytes, but with --dtype %s this model's take %lld where generate runs on %s; save the state again here",
+                       path, (long long)bytes, in, (long long)file_bytes(s, c), dev_backend());
     bool fits = s->tail >= 1 && s->tail <= c->chunk && s->tokens >= s->tail;
     for (int64_t i = 0; fits && i < s->tail; i++) {
         int32_t id;

@@ -27,7 +27,7 @@ static struct saved example(const struct model_config *c, uint64_t seed)
     return s;
 }
 
-static void write_state(struct saved *s, const char *path, const struct model_config *c, const char *model)
+static void write_state(struct saved *s, const char *path, const struct model_config *c)
 {
     struct err e = {""};
     struct file_out *out;
@@ -42,7 +42,7 @@ static void round_trip(void)
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct err e = {""};
         struct saved a = example(&c, seed), b;
-        write_state(&a, path, &c, model);
+        write_state(&a, path, &c);
         check_msg(saved_read(&b, path, &c, F32, model, &e), "%s", e.msg);
         check(a.tokens == b.tokens && a.tail == b.tail && a.chain == b.chain && a.words == b.words && a.bytes == b.bytes);
         check(memcmp(a.ids, b.ids, (size_t)a.tail * sizeof *a.ids) == 0 && memcmp(a.seen, b.seen, a.words * sizeof *a.seen) == 0);
@@ -79,11 +79,11 @@ static void damaged(void)
     char *path = path_of("b.state"), *bad = path_of("bad.state");
     struct err e = {""};
     struct saved a = example(&c, 1);
-    write_state(&a, path, &c, model);
+    write_state(&a, path, &c);
     refuse(path, &c, F32, "fedcba9876543210fedcba9876543210", "the state of another model");
     refuse(path, &c, BF16, model, "saved with --dtype f32, but this run's is bf16; give --dtype f32");
     other.layers++;
-    refuse(path, &other, F32, model, "do not fit this model");
+    refuse(path, &other, F32, model, "but with --dtype f32 this model's take");
     refuse("/nonexistent.state", &c, F32, model, "No such file");
     size_t n;
     char *text = file_read(path, 1 << 24, &n, &e);
