@@ -25,7 +25,7 @@ LDLIBS_ALL = -Wl,--as-needed $(MPI_LIBS) -ljansson -lsentencepiece -lzstd -lz -l
 
 C_SRC    = $(filter-out $(MAINS),$(wildcard core/*.c data/*.c data/*/*.c model/*.c train/*.c infer/*.c infer/*/*.c kernels/*.c))
 CXX_SRC  = $(wildcard data/*.cc)
-MAINS    = data/prepare.c data/select/select_main.c data/select/decontam_main.c train/train.c train/export.c infer/generate.c infer/score/score.c infer/score/report.c infer/score/compare_main.c data/synth/main.c infer/promptcot/main.c
+MAINS    = data/prepare.c infer/select.c data/select/decontam_main.c train/train.c train/export.c infer/generate.c infer/score/score.c infer/score/report.c infer/score/compare_main.c data/synth/main.c infer/promptcot/main.c
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 BENCHES  = $(patsubst tests/%.c,%,$(wildcard tests/bench_*.c))
 
@@ -66,7 +66,7 @@ $(LIB): $(OBJ)
 	ar rcs $@ $^
 
 $(BUILD)/prepare: $(BUILD)/obj/data/prepare.c.o $(LIB)
-$(BUILD)/select: $(BUILD)/obj/data/select/select_main.c.o $(LIB)
+$(BUILD)/select: $(BUILD)/obj/infer/select.c.o $(LIB)
 $(BUILD)/decontaminate: $(BUILD)/obj/data/select/decontam_main.c.o $(LIB)
 $(BUILD)/train: $(BUILD)/obj/train/train.c.o $(LIB)
 $(BUILD)/export: $(BUILD)/obj/train/export.c.o $(LIB)

@@ -127,47 +127,6 @@ const char *filter_boxed(const char *text, size_t *n)
     return found && !blank(found, *n) ? found : NULL;
 }
 
-/* Copies what counts of an answer. The caller frees. */
-static char *bare(const char *text, size_t n)
-{
-    static const struct {
-        const char *from, *to;
-    } rules[] = {{"\\left", ""}, {"\\right", ""}, {"\\dfrac", "\\frac"}, {"\\tfrac", "\\frac"}, {"\\!", ""}, {"\\,", ""}, {"\\ ", ""},
-                 {"\\;", ""},    {"$", ""}};
-    char *out = xmalloc(n + 1);
-    size_t len = 0;
-    for (size_t i = 0; i < n;) {
-        size_t rule = 0, m = 0;
-        for (; rule < sizeof rules / sizeof *rules; rule++) {
-            m = strlen(rules[rule].from);
-            bool word = m > 2; /* \left is not the beginning of \leftarrow */
-            if (m <= n - i && memcmp(text + i, rules[rule].from, m) == 0 && !(word && i + m < n && isalpha((unsigned char)text[i + m])))
-                break;
-        }
-        if (rule < sizeof rules / sizeof *rules) {
-            memcpy(out + len, rules[rule].to, strlen(rules[rule].to));
-            len += strlen(rules[rule].to);
-            i += m;
-        } else if (isspace((unsigned char)text[i])) {
-            i++;
-        } else {
-            out[len++] = text[i++];
-        }
-    }
-    len -= len > 0 && out[len - 1] == '.';
-    out[len] = '\0';
-    return out;
-}
-
-bool filter_same_answer(const char *a, size_t n, const char *b)
-{
-    char *x = bare(a, n), *y = bare(b, strlen(b));
-    bool same = strcmp(x, y) == 0;
-    free(x);
-    free(y);
-    return same;
-}
-
 /* A fenced block that says python and holds something. */
 static bool has_python(const char *text)
 {
@@ -184,7 +143,15 @@ static bool has_python(const char *text)
     return false;
 }
 
-static bool answered(const struct mixture_source *s, const json_t *raw, const char *answer)
+static bool is_expected(const char *boxed, size_t n, const char *expected, filter_equal_fn *equal)
+{
+    char *answer = xprintf("%.*s", (int)n, boxed);
+    bool same = equal(expected, answer);
+    free(answer);
+    return same;
+}
+
+static bool answered(const struct mixture_source *s, const json_t *raw, const char *answer, filter_equal_fn *equal)
 {
     const char *final = final_part(answer), *boxed, *expected = import_expected(raw);
     size_t n;
@@ -193,7 +160,7 @@ static bool answered(const struct mixture_source *s, const json_t *raw, const ch
         return filter_boxed(final, &n) != NULL;
     case ANSWER_EXPECTED:
         boxed = filter_boxed(final, &n);
-        return boxed && expected && filter_same_answer(boxed, n, expected);
+        return boxed && expected && is_expected(boxed, n, expected, equal);
     case ANSWER_PYTHON:
         return has_python(final);
     default:
@@ -266,7 +233,7 @@ bool filter_english(const char *question, const char *answer)
 
 /* ------------------------------------------------------------------- all together */
 
-enum reason filter_record(const struct mixture_source *s, const json_t *raw, const json_t *record)
+enum reason filter_record(const struct mixture_source *s, const json_t *raw, const json_t *record, filter_equal_fn *equal)
 {
     const char *question, *answer;
     parts(record, &question, &answer);
@@ -275,7 +242,7 @@ enum reason filter_record(const struct mixture_source *s, const json_t *raw, con
             return WRONG_COLUMN;
     if (s->thought && !filter_thought(question, answer))
         return NO_THOUGHT;
-    if (!answered(s, raw, answer))
+    if (!answered(s, raw, answer, equal))
         return NO_ANSWER;
     if (s->language == LANGUAGE_ENGLISH && !filter_english(question, answer))
         return OTHER_LANGUAGE;

@@ -25,9 +25,13 @@ enum reason {
 };
 extern const char *const reason_names[REASONS]; /* as the manifest has them */
 
+/* Does an answer mean what the expected one does? For sources whose answers must; called on any thread. The mathematics judge, which stands on a
+ * floor above, in the program (infer/select.c). */
+typedef bool filter_equal_fn(const char *expected, const char *answer);
+
 /* All but the lengths and what needs other records: TAKEN, WRONG_COLUMN, NO_THOUGHT, NO_ANSWER or OTHER_LANGUAGE. raw: as the set has it;
  * record: as prepare takes it. */
-enum reason filter_record(const struct mixture_source *s, const json_t *raw, const json_t *record);
+enum reason filter_record(const struct mixture_source *s, const json_t *raw, const json_t *record, filter_equal_fn *equal);
 /* What only one record may have, as a hash of 64 bits; false: the record has no such thing (an id). */
 bool filter_key(enum mixture_unique unique, const json_t *raw, const json_t *record, uint64_t *key);
 
@@ -35,8 +39,6 @@ bool filter_key(enum mixture_unique unique, const json_t *raw, const json_t *rec
 bool filter_thought(const char *question, const char *answer);
 /* The content of the last \boxed{} that is closed; NULL: there is none, or it is blank. */
 const char *filter_boxed(const char *text, size_t *n);
-/* Equal but for blanks, $, \left, \right, sizes of fractions, thin spaces, and a full stop at the end. */
-bool filter_same_answer(const char *a, size_t n, const char *b);
 bool filter_english(const char *question, const char *answer);
 
 #ifdef __cplusplus

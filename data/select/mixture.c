@@ -54,8 +54,8 @@ static const struct conf_field source_table[] = {
      .choices = answer_names,
      .str_def = "any",
      .help =
-         "after the thought: boxed, a closed \\boxed{} that is not empty; expected, its last one is the set's expected_answer, blanks and looks "
-         "aside; python, a fenced block of it"},
+         "after the thought: boxed, a closed \\boxed{} that is not empty; expected, its last one means what the set's expected_answer does, as score "
+         "judges mathematics; python, a fenced block of it"},
     {.key = "language",
      .type = CONF_CHOICE,
      AT(language),

@@ -1,9 +1,11 @@
-/* data/select/select_main.c - the program select: from the published sets, as they lie on disk, to the records of a mixture that a file describes. */
+/* infer/select.c - the program select: from the published sets, as they lie on disk, to the records of a mixture that a file describes. The work
+ * is data/select's; what it lacks there, on a floor below, is the judge of mathematical answers. */
 #include "core/cli.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "data/chat.h"
 #include "data/select/select.h"
+#include "infer/math/equal.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,12 @@ static bool stopped(void)
     return interrupted != 0;
 }
 
+static bool equal(const char *expected, const char *answer)
+{
+    const char *how;
+    return math_equal(expected, answer, &how);
+}
+
 static json_t *manifest_of(const struct mixture *m, const struct tokenizer *tok, const struct decontam *against, json_t *sources)
 {
     json_t *settings = conf_to_json(m, mixture_table);
@@ -43,6 +51,7 @@ static json_t *manifest_of(const struct mixture *m, const struct tokenizer *tok,
 /* The manifest goes first and comes last: with a manifest, a folder is whole. */
 static bool run(const struct mixture *m, struct err *e)
 {
+    static const struct select_hooks hooks = {stopped, equal};
     struct tokenizer *tok;
     struct decontam *against = NULL;
     if (!tokenizer_open(&tok, m->tokenizer, e))
@@ -57,7 +66,7 @@ static bool run(const struct mixture *m, struct err *e)
         unlink(path);
     for (int64_t i = 0; ok && i < m->sources.n; i++) {
         json_t *one;
-        if ((ok = select_source(m, i, tok, against, stopped, &one, e)))
+        if ((ok = select_source(m, i, tok, against, &hooks, &one, e)))
             json_array_append_new(sources, one);
     }
     if (ok) {
