@@ -21,6 +21,16 @@ bool file_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool file_replaceable(const char *path)
+{
+    static const char *const own[] = {"/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/"};
+    struct stat st;
+    for (int i = 0; i < 4; i++)
+        if (strncmp(path, own[i], strlen(own[i])) == 0)
+            return false;
+    return stat(path, &st) != 0 || S_ISREG(st.st_mode);
+}
+
 int64_t file_size(const char *path)
 {
     struct stat st;

@@ -16,6 +16,9 @@ extern "C" {
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
+/* Is it no file, or none yet, that may be written aside and renamed? Not a device or pipe, nor one of the process's own descriptors (/dev/stdout,
+ * /dev/fd/3), whatever file those lead to: a rename would replace the name. */
+bool file_replaceable(const char *path);
 /* Bytes of the file, -1 when there is none. */
 int64_t file_size(const char *path);
 /* mkdir -p. */
@@ -42,14 +45,14 @@ struct file_map {
 bool file_map_open(struct file_map *m, const char *path, struct err *e);
 void file_map_close(struct file_map *m);
 
-/* A file being written: PATH.part until file_out_commit(). */
+/* A file being written: PATH.part until file_out_commit(); what is not file_replaceable() is appended to in place. */
 struct file_out;
 /* compress: also when the name does not end in .zst. */
 bool file_out_open(struct file_out **o, const char *path, bool compress, struct err *e);
 bool file_out_write(struct file_out *o, const void *p, size_t n, struct err *e);
 /* Bytes written so far, before compression. */
 uint64_t file_out_tell(const struct file_out *o);
-/* Overwrites n bytes at offset at (headers patched at the end). Not for compressed files. */
+/* Overwrites n bytes at offset at (headers patched at the end). Not for compressed files; one written in place is refused. */
 bool file_out_patch(struct file_out *o, uint64_t at, const void *p, size_t n, struct err *e);
 /* Flush, fsync, close, rename, sync the folder. Frees o whether it works or not; on failure the .part is removed. */
 bool file_out_commit(struct file_out *o, struct err *e);

@@ -14,7 +14,7 @@ enum { BUFFER = 1 << 20, ZSTD_LEVEL = 3 };
 struct file_out {
     int fd;
     char *path;
-    char *part;   /* NULL: a device or pipe, written in place, since it has no old content to keep */
+    char *part;   /* NULL: written in place (file_replaceable) */
     char *buffer; /* bytes for the disk (compressed ones, if z) */
     size_t used;
     uint64_t written; /* before compression */
@@ -25,12 +25,10 @@ struct file_out {
 static bool open_out(struct file_out **out, const char *path, bool zstd, struct err *e)
 {
     *out = NULL;
-    struct stat st;
-    bool there = stat(path, &st) == 0;
-    if (there && S_ISDIR(st.st_mode))
+    if (file_is_dir(path))
         return file_fail(e, "write", path, EISDIR);
-    char *part = there && !S_ISREG(st.st_mode) ? NULL : xprintf("%s.part", path);
-    int fd = open(part ? part : path, O_WRONLY | O_CLOEXEC | (part ? O_CREAT | O_TRUNC : 0), 0666);
+    char *part = file_replaceable(path) ? xprintf("%s.part", path) : NULL;
+    int fd = open(part ? part : path, O_WRONLY | O_CLOEXEC | (part ? O_CREAT | O_TRUNC : O_APPEND), 0666);
     if (fd < 0) {
         file_fail(e, part ? "create" : "open", part ? part : path, errno);
         free(part);
@@ -153,6 +151,8 @@ bool file_out_patch(struct file_out *o, uint64_t at, const void *p, size_t n, st
     must(!o->z && at <= o->written && n <= o->written - at);
     if (!still_good(o, e) || !flush(o, e))
         return false;
+    if (!o->part) /* a pipe has no place to go back to, and appending knows none */
+        return fail(o, "go back in", ESPIPE, e);
     return file_write_at(o->fd, p, n, (int64_t)at) || fail(o, "write", errno, e);
 }
 

@@ -125,9 +125,8 @@ static void drop(struct journal *j)
 
 bool journal_open(struct journal **out, const char *output, int64_t n, const char *settings, struct err *e)
 {
-    struct stat st;
-    bool there = stat(output, &st) == 0, named = !there || S_ISREG(st.st_mode);
-    if (there && S_ISDIR(st.st_mode))
+    bool named = file_replaceable(output);
+    if (file_is_dir(output))
         return err_set(e, "%s is a folder; give the name of a file", output);
     struct journal *j = xcalloc(1, sizeof *j);
     *j = (struct journal){.fd = -1, .n = n, .output = xstrdup(output)};

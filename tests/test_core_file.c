@@ -362,6 +362,28 @@ static void folders(void)
     check_int(file_size(in_folder("beside")), -1);
 }
 
+/* /dev/stdout may lead to a file: that is gone on with, and the name stays what it is. */
+static void own_descriptors(void)
+{
+    struct err e = {""};
+    struct file_out *o;
+    char path[64], *text;
+    size_t n;
+    FILE *f = fopen(in_folder("led.to"), "wb");
+    must(f && fputs("first\n", f) >= 0 && fflush(f) == 0);
+    snprintf(path, sizeof path, "/dev/fd/%d", fileno(f));
+    check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, "second\n", 7, &e) && file_out_commit(o, &e), "%s", e.msg);
+    text = file_read(in_folder("led.to"), 100, &n, &e);
+    check_str(text, "first\nsecond\n");
+    free(text);
+    check(file_out_open(&o, path, false, &e) && file_out_write(o, "0123", 4, &e) && !file_out_patch(o, 0, "4", 1, &e));
+    check_has(e.msg, "cannot go back in");
+    file_out_abort(o);
+    fclose(f);
+    check(!file_replaceable("/dev/stdout") && !file_replaceable("/dev/null") && !file_replaceable(folder));
+    check(file_replaceable(in_folder("led.to")) && file_replaceable(in_folder("not there")) && file_replaceable("/dev/shm/not there"));
+}
+
 static void clean_up(void)
 {
     struct err e;
@@ -374,6 +396,7 @@ static const struct test tests[] = {
     {"damaged zstd files", damaged_zstd},
     {"a full disk leaves the old file", full_disk},
     {"what cannot be opened", cannot_be_opened},
+    {"descriptors of the process's own", own_descriptors},
     {"lines of any length", lines_of_any_length},
     {"zstd frames in a row", zstd_frames_in_a_row},
     {"gzip files", gzip_files},
