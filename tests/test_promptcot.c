@@ -576,7 +576,7 @@ static void programs(void)
         return;
     settings("c.json", "code", s.port, "");
     const char *options =
-        "--domain code --concepts code.jsonl --combine.problems 12 --answer.samples 4 --answer.keep 4 --answer.cpu_seconds 0.5";
+        "--domain code --concepts code.jsonl --combine.problems 12 --answer.samples 4 --answer.keep 4 --answer.cpu_seconds 0.25";
     struct ran r = run_program(dir, "promptcot c.json %s", options);
     check_msg(r.code == 0, "%s", r.err);
     check_has(r.err, "\"no_inputs\": 1"); /* the server has none for one of the problems */
