@@ -21,14 +21,25 @@ bool file_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+int file_own_descriptor(const char *path)
+{
+    static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
+    if (strcmp(path, "/dev/stdout") == 0)
+        return STDOUT_FILENO;
+    if (strcmp(path, "/dev/stderr") == 0)
+        return STDERR_FILENO;
+    for (int i = 0; i < 2; i++) {
+        size_t n = strlen(folders[i]);
+        if (strncmp(path, folders[i], n) == 0 && path[n] >= '0' && path[n] <= '9')
+            return atoi(path + n);
+    }
+    return -1;
+}
+
 bool file_replaceable(const char *path)
 {
-    static const char *const own[] = {"/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/"};
     struct stat st;
-    for (int i = 0; i < 4; i++)
-        if (strncmp(path, own[i], strlen(own[i])) == 0)
-            return false;
-    return stat(path, &st) != 0 || S_ISREG(st.st_mode);
+    return file_own_descriptor(path) < 0 && (stat(path, &st) != 0 || S_ISREG(st.st_mode));
 }
 
 int64_t file_size(const char *path)

@@ -16,8 +16,9 @@ extern "C" {
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
-/* Is it no file, or none yet, that may be written aside and renamed? Not a device or pipe, nor one of the process's own descriptors (/dev/stdout,
- * /dev/fd/3), whatever file those lead to: a rename would replace the name. */
+/* The number of the process's own descriptor that this is a name of (/dev/stdout, /dev/fd/3), else -1. */
+int file_own_descriptor(const char *path);
+/* May it be written aside and renamed? Not a folder, device or pipe, nor a descriptor's name, whatever file that leads to. */
 bool file_replaceable(const char *path);
 /* Bytes of the file, -1 when there is none. */
 int64_t file_size(const char *path);
@@ -45,7 +46,7 @@ struct file_map {
 bool file_map_open(struct file_map *m, const char *path, struct err *e);
 void file_map_close(struct file_map *m);
 
-/* A file being written: PATH.part until file_out_commit(); what is not file_replaceable() is appended to in place. */
+/* A file being written: PATH.part until file_out_commit(); what is not file_replaceable() is written in place, a descriptor from where it is. */
 struct file_out;
 /* compress: also when the name does not end in .zst. */
 bool file_out_open(struct file_out **o, const char *path, bool compress, struct err *e);

@@ -28,7 +28,11 @@ static bool open_out(struct file_out **out, const char *path, bool zstd, struct 
     if (file_is_dir(path))
         return file_fail(e, "write", path, EISDIR);
     char *part = file_replaceable(path) ? xprintf("%s.part", path) : NULL;
-    int fd = open(part ? part : path, O_WRONLY | O_CLOEXEC | (part ? O_CREAT | O_TRUNC : O_APPEND), 0666);
+    int own = file_own_descriptor(path), fd;
+    if (own >= 0)
+        fd = fcntl(own, F_DUPFD_CLOEXEC, 0);
+    else
+        fd = open(part ? part : path, O_WRONLY | O_CLOEXEC | (part ? O_CREAT | O_TRUNC : 0), 0666);
     if (fd < 0) {
         file_fail(e, part ? "create" : "open", part ? part : path, errno);
         free(part);
@@ -151,7 +155,7 @@ bool file_out_patch(struct file_out *o, uint64_t at, const void *p, size_t n, st
     must(!o->z && at <= o->written && n <= o->written - at);
     if (!still_good(o, e) || !flush(o, e))
         return false;
-    if (!o->part) /* a pipe has no place to go back to, and appending knows none */
+    if (!o->part) /* a pipe has no place to go back to, and a descriptor may have begun anywhere */
         return fail(o, "go back in", ESPIPE, e);
     return file_write_at(o->fd, p, n, (int64_t)at) || fail(o, "write", errno, e);
 }

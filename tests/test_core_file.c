@@ -373,8 +373,9 @@ static void own_descriptors(void)
     must(f && fputs("first\n", f) >= 0 && fflush(f) == 0);
     snprintf(path, sizeof path, "/dev/fd/%d", fileno(f));
     check_msg(file_out_open(&o, path, false, &e) && file_out_write(o, "second\n", 7, &e) && file_out_commit(o, &e), "%s", e.msg);
+    must(fputs("third\n", f) >= 0 && fflush(f) == 0);
     text = file_read(in_folder("led.to"), 100, &n, &e);
-    check_str(text, "first\nsecond\n");
+    check_str(text, "first\nsecond\nthird\n");
     free(text);
     check(file_out_open(&o, path, false, &e) && file_out_write(o, "0123", 4, &e) && !file_out_patch(o, 0, "4", 1, &e));
     check_has(e.msg, "cannot go back in");
