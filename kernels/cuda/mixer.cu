@@ -61,8 +61,15 @@ __device__ __forceinline__ void fetch(vec<S, SIZE> (&piece)[DEPTH], const S *fro
         piece[k] = k < there ? vec_stream<S, SIZE>(from + k * STRIDE) : vec_zero<S, SIZE>();
 }
 
+/* One value by vec_fresh(). Not CUDA's __ldcg of a bf16, which the compiler may move to before the wait: it is not told that memory is read. */
+template <class T> __device__ __forceinline__ T fresh(const T *p)
+{
+    const vec<T, 1> v = vec_fresh<T, 1>(p);
+    return *reinterpret_cast<const T *>(&v.bits);
+}
+
 /* N numbers of type S a state row; 128 bytes of state a thread at N = 128. What other kernels of the step write is read from the
- * second-level cache (__ldcg). */
+ * second-level cache (fresh). */
 template <class T, class S, int N>
 __global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 5) mixer_kernel(mixer_args<T> a)
 {
@@ -109,7 +116,7 @@ __global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 5) m
     wait_for_previous();
 
     vec<S, SIZE> piece[DEPTH];
-    auto head_at = [&](int h) { return head_in{to_f32(__ldcg(dts + h)), a.dt_bias[head0 + h], a.A_log[head0 + h], a.D[head0 + h]}; };
+    auto head_at = [&](int h) { return head_in{to_f32(fresh(dts + h)), a.dt_bias[head0 + h], a.A_log[head0 + h], a.D[head0 + h]}; };
     state += first * N;
     fetch<ACROSS * N>(piece, state, (P - first + ACROSS - 1) / ACROSS);
     head_in in = head_at(0);
@@ -121,8 +128,8 @@ __global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 5) m
             const int i = i0 + u * THREADS, c = i < channels ? channel(i) : 0;
 #pragma unroll
             for (int k = 0; k < K; k++)
-                window[u][k] = __ldcg(k < K - 1 ? past + (k * width + c) : xBC + c);
-            zs[u] = i < channels && i >= 2 * N ? __ldcg(proj + c) : T(0); /* z's channel is x's */
+                window[u][k] = fresh(k < K - 1 ? past + (k * width + c) : xBC + c);
+            zs[u] = i < channels && i >= 2 * N ? fresh(proj + c) : T(0); /* z's channel is x's */
         }
 #pragma unroll
         for (int u = 0; u < AT; u++) {
@@ -207,12 +214,12 @@ __global__ void __launch_bounds__((int)sizeof(S) * 64, sizeof(S) == 4 ? 3 : 5) m
     for (int i = rank * share + threadIdx.x; i < (rank + 1) * share; i += THREADS) {
         const int ch = channel(i);
         for (int k = 0; k < K - 1; k++)
-            past[(int64_t)k * width + ch] = __ldcg(k + 1 < K - 1 ? past + (int64_t)(k + 1) * width + ch : xBC + ch);
+            past[(int64_t)k * width + ch] = fresh(k + 1 < K - 1 ? past + (int64_t)(k + 1) * width + ch : xBC + ch);
     }
 }
 
 /* Blocks that share a group of so many heads: as many as divide them, up to 16 where this card can have so many in a cluster, or 8. */
-template <class K> unsigned cluster_for(K *kernel, int heads, unsigned threads, size_t shared)
+template <class T, class S, int N> unsigned cluster_for(int heads, unsigned threads, size_t shared)
 {
     unsigned n = MAX_CLUSTER;
     while (heads % n != 0)
@@ -220,6 +227,7 @@ template <class K> unsigned cluster_for(K *kernel, int heads, unsigned threads, 
     if (n <= 8)
         return n;
     static const bool fits = [&] {
+        auto kernel = mixer_kernel<T, S, N>;
         cudaLaunchAttribute how = {};
         how.id = cudaLaunchAttributeClusterDimension;
         how.val.clusterDim.x = n;
@@ -245,7 +253,7 @@ template <class T, class S, int N> bool step(const mixer_args<T> &a)
     if (!step_on_hopper(kernel))
         return false;
     const int per_group = a.heads / a.groups;
-    unsigned cluster = cluster_for(kernel, per_group, THREADS, 8 * 1024);
+    unsigned cluster = cluster_for<T, S, N>(per_group, THREADS, 8 * 1024);
     size_t shared = sizeof(head_room) + sizeof(float) * (size_t)((K + 2) * 2 * N + (K + 3) * (per_group / (int)cluster * a.headdim));
     if (shared > SHARED_MAX)
         return false;
