@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 static const double GIB = 1 << 30;
-enum { CONTEXTS = 5, LIMITS = 2, WARM = 4, MOST = 64, FEWEST = 8 };
+enum { CONTEXTS = 5, LIMITS = 2, WARM = 4, MOST = 64, FEWEST = 8, SHORTEST = 4 * (WARM + FEWEST) };
 
 /* What is run where. A miniature shows on any machine that everything works; its numbers mean nothing. */
 static const struct scale {
@@ -69,7 +69,7 @@ static const struct conf_field table[] = {
      .def = 0,
      .min = 0,
      .max = 1 << 24,
-     .help = "this one instead of the five; 0: those"},
+     .help = "this one instead of the five, at least 48; 0: those"},
     {.key = "batch",
      .type = CONF_INT,
      .at = offsetof(struct settings, batch),
@@ -379,6 +379,12 @@ int main(int argc, char **argv)
     struct settings s = {0};
     struct bench b = {0};
     cli_options(&s, table, argc, argv, "bench_throughput: the engine beside a Transformer, decoding under a memory limit");
+    struct err e;
+    if (s.context && s.context < SHORTEST) {
+        err_set(&e, "--context %lld: expected 0 or at least %d: a quarter of it is decoded, and less are too few steps to time",
+                (long long)s.context, SHORTEST);
+        cli_usage("bench_throughput", &e);
+    }
     ref_device();
     const struct scale *k = scales;
     while (strcmp(k->backend, dev_backend()) != 0)
@@ -400,7 +406,6 @@ int main(int argc, char **argv)
                             date, "commit", commit, "quick", s.quick, "type", ref_dtype_name(b.type), "mamba_model", k->model,
                             "transformer_model", k->peer_name, "limits");
     bench_memory_json(&b, out);
-    struct err e;
     char *path = s.json ? xstrdup(s.json) : xprintf("build/%s/bench_throughput.json", dev_backend());
     bool ok = run(&s, k, gib, limits, &b, out, &e) && json_write_path(path, out, &e);
     if (ok)

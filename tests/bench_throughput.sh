@@ -43,6 +43,10 @@ status=0
 "$program" --memory-gib 24,x >/dev/null 2>"$dir/why" || status=$?
 [ $status = 2 ] && grep -q 'expected numbers above 0' "$dir/why" || { echo "a wrong limit: $status"; cat "$dir/why"; exit 1; }
 status=0
+"$program" --context 47 --scratch "$dir/scratch" --json "$dir/x.json" >/dev/null 2>"$dir/why" || status=$?
+[ $status = 2 ] && grep -q 'expected 0 or at least 48' "$dir/why" || { echo "too short a context: $status"; cat "$dir/why"; exit 1; }
+"$program" --context 48 --quick --memory-gib 0.5 --scratch "$dir/scratch" --json "$dir/shortest.json" >"$dir/log" || { cat "$dir/log"; exit 1; }
+status=0
 "$program" --quick --scratch "$dir/none" --json "$dir/x.json" >/dev/null 2>"$dir/why" || status=$?
 [ $status = 1 ] && grep -q 'name another with --scratch' "$dir/why" || { echo "no scratch folder: $status"; cat "$dir/why"; exit 1; }
 [ ! -e "$dir/x.json" ]
