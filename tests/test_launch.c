@@ -385,7 +385,7 @@ static void test_stop(void)
 }
 
 /* An mpirun that does not end after its ranks, as Open MPI's sometimes does not, is ended; this one stops itself. */
-static void check_stuck(const char *script, const char *words)
+static void check_stuck(const char *script, const char *option, const char *words)
 {
     char *text, *config = launch_settings("stuck", 20, 5), *path = xstrdup(getenv("PATH")), *with = xprintf("%s:%s", run_path("bin"), path);
     struct watch_verdict v;
@@ -394,7 +394,7 @@ static void check_stuck(const char *script, const char *words)
     must(file_mkdirs(run_path("bin"), &e));
     run_write_text(run_path("bin/mpirun"), script);
     must(chmod(run_path("bin/mpirun"), 0755) == 0 && setenv("PATH", with, 1) == 0);
-    pid_t child = launch(config, 1, 0, NULL);
+    pid_t child = launch(config, 1, 0, option);
     setenv("PATH", path, 1);
     int code = ended(child, config, log_now(), &text, &v, &told);
     check_msg(code == 1 && told && v.cause == WATCH_DIED && strstr(v.why, words), "exit code %d: %s", code, text);
@@ -408,10 +408,14 @@ static void test_stuck(void)
 {
     if (!can_run())
         return;
-    check_stuck("#!/bin/bash\nsleep 2\nkill -STOP $$\n", "mpirun did not end though no rank was left");
+    check_stuck("#!/bin/bash\nsleep 2\nkill -STOP $$\n", NULL, "mpirun did not end though no rank was left");
     /* Ranks that take their time are waited for, and what the watch said before stays the cause. */
-    check_stuck("#!/bin/bash\nsleep 5\necho 'train: rank 1 (far) died at step 7, section data: of old age' >&2\nkill -STOP $$\n",
+    check_stuck("#!/bin/bash\nsleep 4\necho 'train: rank 1 (far) died at step 7, section data: of old age' >&2\nkill -STOP $$\n", NULL,
                 "of old age");
+    /* Ranks on other hosts that have no process here run on until the watch tells of their end. */
+    check_stuck("#!/bin/bash\nsleep 1.5\nmkfifo $0.wait\nexec 3<>$0.wait\nread -rt 4.5 -u 3\n"
+                "echo 'train: rank 1 (far) died at step 7, section data: of old age' >&2\nkill -STOP $$\n",
+                "--hosts=hosts", "of old age");
 }
 
 static const struct test tests[] = {{"the undisturbed run", test_whole},

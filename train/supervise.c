@@ -3,7 +3,7 @@
  * What a rank's watch says of a failure is read from standard error, the one road that leads here from every host. mpirun itself is told to
  * keep quiet (-q), and gets signals in its place: SIGUSR1 it hands to the ranks, which save and stop; SIGTERM would leave them a second.
  * Once in some hundred kills it waits for itself at its own end (seen: Open MPI 4.1.4, a mutex in PMIx's finalize), so it is given MPIRUN_END_S
- * from the end of the last process that it started, and MPIRUN_START_S to start one.
+ * from the end of the last process that it started, and MPIRUN_START_S to start one; on several hosts only once the watch told of a failure.
  */
 #include "train/supervise.h"
 #include "core/cli.h"
@@ -161,10 +161,12 @@ struct watched_mpirun {
     double idle_since; /* when there were last some; log_now() */
 };
 
-static void end_stuck(struct attempt *a, pid_t mpirun, struct watched_mpirun *m)
+static void end_stuck(struct attempt *a, const struct launch *l, pid_t mpirun, struct watched_mpirun *m)
 {
     int alive = children_alive(mpirun);
-    if (alive != 0)
+    /* Ranks on other hosts may have no process here: daemons leave, batch systems start them. That they end is known from the watch. */
+    bool remote = l->hosts && !a->has_cause;
+    if (alive != 0 || remote)
         m->idle_since = log_now();
     m->begun = m->begun || alive > 0;
     if (!a->stuck && log_now() - m->idle_since >= (m->begun ? MPIRUN_END_S : MPIRUN_START_S))
@@ -197,7 +199,7 @@ static void run_once(struct attempt *a, const struct launch *l, char **argv, int
         if (!ended && waitpid(child, &status, WNOHANG) == child)
             ended = true;
         if (!ended && l->ranks)
-            end_stuck(a, child, &m);
+            end_stuck(a, l, child, &m);
     }
     if (n) { /* a line without an end */
         text[n] = '\0';
