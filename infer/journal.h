@@ -14,7 +14,8 @@ extern "C" {
 
 struct journal;
 /* For an output of n lines. settings: a word that is the same for runs whose lines are the same. A journal of other settings with finished
- * lines is refused, and a folder as output. Where that is a pipe or device (file_replaceable), the lines are kept in a file without a name and lost with the process. */
+ * lines is refused, and a folder as output. Where that is a pipe or device (file_replaceable), the lines are kept in a file without a name
+ * and lost with the process. */
 bool journal_open(struct journal **j, const char *output, int64_t n, const char *settings, struct err *e);
 int64_t journal_count(const struct journal *j);
 bool journal_has(const struct journal *j, int64_t i);
