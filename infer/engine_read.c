@@ -162,13 +162,7 @@ int32_t engine_prefill(struct engine *g, const struct engine_prompt *p, int32_t 
 static void add_rows(double *sum, const void *rows, enum dtype type, int64_t n, int64_t width)
 {
     for (int64_t i = 0; i < n * width; i++) {
-        float x;
-        if (type == F32) {
-            x = ((const float *)rows)[i];
-        } else { /* bfloat16: the upper half of a float */
-            uint32_t bits = (uint32_t)((const uint16_t *)rows)[i] << 16;
-            memcpy(&x, &bits, sizeof x);
-        }
+        float x = type == F32 ? ((const float *)rows)[i] : bf16_to_f32(((const uint16_t *)rows)[i]);
         sum[i % width] += (double)x;
     }
 }
