@@ -130,9 +130,5 @@ static const struct test tests[] = {{"rows", rows}, {"the page", the_page}, {"wh
 
 int main(int argc, char **argv)
 {
-    must(mkdtemp(dir));
-    int code = test_main(argc, argv, "test_data_report", tests, (int)(sizeof tests / sizeof *tests));
-    struct err e;
-    must(file_remove_tree(dir, &e));
-    return code;
+    return folder_main(argc, argv, "test_data_report", tests, (int)(sizeof tests / sizeof *tests));
 }

@@ -652,9 +652,6 @@ int main(int argc, char **argv)
     struct err e;
     if (!dev_open(0, &e))
         die("%s", e.msg);
-    must(mkdtemp(dir));
     setenv("OMP_WAIT_POLICY", "passive", 0); /* threads of the program that wait in a loop would cost most of the time on a busy machine */
-    int status = test_main(argc, argv, "test_generate", tests, (int)(sizeof tests / sizeof tests[0]));
-    file_remove_tree(dir, &e);
-    return status;
+    return folder_main(argc, argv, "test_generate", tests, (int)(sizeof tests / sizeof tests[0]));
 }

@@ -358,9 +358,5 @@ static const struct test tests[] = {
 
 int main(int argc, char **argv)
 {
-    must(mkdtemp(dir));
-    int code = test_main(argc, argv, "test_import", tests, (int)(sizeof tests / sizeof *tests));
-    struct err e;
-    must(file_remove_tree(dir, &e));
-    return code;
+    return folder_main(argc, argv, "test_import", tests, (int)(sizeof tests / sizeof *tests));
 }

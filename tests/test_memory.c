@@ -216,10 +216,7 @@ int main(int argc, char **argv)
     struct err e;
     if (!dev_open(0, &e))
         die("%s", e.msg);
-    must(mkdtemp(dir));
     omp_set_num_threads(1); /* steps of a small model: threads would mostly wait */
     setenv("OMP_WAIT_POLICY", "passive", 0);
-    int status = test_main(argc, argv, "test_memory", tests, (int)(sizeof tests / sizeof tests[0]));
-    file_remove_tree(dir, &e);
-    return status;
+    return folder_main(argc, argv, "test_memory", tests, (int)(sizeof tests / sizeof tests[0]));
 }

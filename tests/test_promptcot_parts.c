@@ -348,11 +348,8 @@ static const struct test tests[] = {
 int main(int argc, char **argv)
 {
     log_mute();
-    must(mkdtemp(dir));
     struct err e;
     if (!dev_open(0, &e))
         die("%s", e.msg);
-    int code = test_main(argc, argv, "test_promptcot_parts", tests, (int)(sizeof tests / sizeof *tests));
-    must(file_remove_tree(dir, &e));
-    return code;
+    return folder_main(argc, argv, "test_promptcot_parts", tests, (int)(sizeof tests / sizeof *tests));
 }
