@@ -1,6 +1,7 @@
 /* core/cli.c - see cli.h. */
 #include "core/cli.h"
 #include "core/log.h" /* log_line: clears a progress line that may be on the terminal */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,4 +49,23 @@ int cli_fail(const char *program, const struct err *e)
 {
     log_line("%s: %s", program_name(program), e->msg);
     return EXIT_INPUT;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+    interrupted = signal;
+}
+
+void cli_catch_signals(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+}
+
+int cli_interrupted(void)
+{
+    return interrupted;
 }

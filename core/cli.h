@@ -18,6 +18,10 @@ void cli_options_words(void *into, const struct conf_field *table, int argc, cha
 CORE_NORETURN void cli_usage(const char *program, const struct err *e);
 /* "program: message" on standard error; returns the exit code for it, 1. */
 int cli_fail(const char *program, const struct err *e);
+/* From here on SIGINT and SIGTERM only ask the program to end, which it does where it asks in turn: the signal's number, 0 as long as there was
+ * none. The same signal once more ends it at once. */
+void cli_catch_signals(void);
+int cli_interrupted(void);
 
 #ifdef __cplusplus
 }

@@ -13,7 +13,6 @@
 #include "data/records.h"
 #include "data/show.h"
 #include "data/tokfile.h"
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,13 +69,6 @@ static const struct conf_field table[] = {
     {.key = "show", .type = CONF_STR, AT(show), .help = "print the first N documents of this .tok file: --show X.tok N"},
     {.key = "report", .type = CONF_STR, AT(report), .help = "write a page about .tok files: --report REPORT.html X.tok [Y.tok ...]"},
     {0}};
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int signal)
-{
-    interrupted = signal;
-}
 
 enum outcome { DOCUMENT, OVERLONG, BAD };
 struct line { /* what became of a record */
@@ -256,8 +248,8 @@ static bool write_batch(void *context, void *item)
         j->err = b->in.err;
         j->failed = true;
     }
-    if (!j->failed && interrupted)
-        j->failed = !err_set(&j->err, "interrupted by signal %d; nothing was written", (int)interrupted);
+    if (!j->failed && cli_interrupted())
+        j->failed = !err_set(&j->err, "interrupted by signal %d; nothing was written", cli_interrupted());
     if (j->failed)
         return false;
     char extra[96];
@@ -412,11 +404,8 @@ int main(int argc, char **argv)
         words, &n_words);
     if (!check_usage(&s, n_words, words, &n_shown, &e))
         cli_usage(argv[0], &e);
-    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    if (!s.show && !s.report) {
-        sigaction(SIGINT, &stop, NULL);
-        sigaction(SIGTERM, &stop, NULL);
-    }
+    if (!s.show && !s.report)
+        cli_catch_signals();
     bool ok = s.show     ? show_documents(stdout, s.show, n_shown, s.tokenizer, isatty(STDOUT_FILENO), &e)
               : s.report ? data_report(s.report, words, n_words, s.tokenizer, &e)
                          : prepare(&s, &e);

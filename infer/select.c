@@ -6,7 +6,6 @@
 #include "data/chat.h"
 #include "data/select/select.h"
 #include "infer/math/equal.h"
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,18 +15,6 @@ static const char about[] =
     "Draws the mixture that CONFIG.json describes (configs/data has some): for each source FOLDER/NAME.jsonl.zst for\n"
     "prepare, and FOLDER/manifest.json with counts in and out per reason, lengths in tokens, and digests.\n"
     "Settings, in the file or as options (--sources.0.path=FOLDER):";
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int signal)
-{
-    interrupted = signal;
-}
-
-static bool stopped(void)
-{
-    return interrupted != 0;
-}
 
 static bool equal(const char *expected, const char *answer)
 {
@@ -51,7 +38,6 @@ static json_t *manifest_of(const struct mixture *m, const struct tokenizer *tok,
 /* The manifest goes first and comes last: with a manifest, a folder is whole. */
 static bool run(const struct mixture *m, struct err *e)
 {
-    static const struct select_hooks hooks = {stopped, equal};
     struct tokenizer *tok;
     struct decontam *against = NULL;
     if (!tokenizer_open(&tok, m->tokenizer, e))
@@ -66,7 +52,7 @@ static bool run(const struct mixture *m, struct err *e)
         unlink(path);
     for (int64_t i = 0; ok && i < m->sources.n; i++) {
         json_t *one;
-        if ((ok = select_source(m, i, tok, against, &hooks, &one, e)))
+        if ((ok = select_source(m, i, tok, against, equal, &one, e)))
             json_array_append_new(sources, one);
     }
     if (ok) {
@@ -99,9 +85,7 @@ int main(int argc, char **argv)
     bool ok = mixture_load(&m, argv[1], argc - 1, argv + 1, &usage, &e); /* argv + 1: the word before the options is skipped */
     if (!ok && usage)
         cli_usage(argv[0], &e);
-    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
+    cli_catch_signals();
     ok = ok && run(&m, &e);
     conf_free(&m, mixture_table);
     return ok ? EXIT_OK : cli_fail(argv[0], &e);

@@ -5,7 +5,6 @@
 #include "data/select/decontam.h"
 #include "data/ordered.h"
 #include "data/records.h"
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,13 +44,6 @@ static const struct conf_field table[] = {
     {.key = "threads", .type = CONF_INT, AT(threads), .min = 0, .max = 1024, .help = "0: one for each processor; the files are the same"},
     {0}};
 #undef AT
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int signal)
-{
-    interrupted = signal;
-}
 
 enum fate { STAYS, GOES, BAD };
 struct found {
@@ -171,8 +163,8 @@ static bool write_batch(void *context, void *item)
         w->err = b->in.err;
         w->failed = true;
     }
-    if (!w->failed && interrupted)
-        w->failed = !err_set(&w->err, "interrupted by signal %d; nothing was written", (int)interrupted);
+    if (!w->failed && cli_interrupted())
+        w->failed = !err_set(&w->err, "interrupted by signal %d; nothing was written", cli_interrupted());
     progress_update(&w->progress, b->in.tell, NULL);
     return !w->failed;
 }
@@ -267,9 +259,7 @@ int main(int argc, char **argv)
         "found). Lines stay as they are; of Parquet the columns stay that training needs, and id. Options:");
     if (!check_usage(&o, &e))
         cli_usage(argv[0], &e);
-    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
+    cli_catch_signals();
     bool ok = run(&o, &e);
     conf_free(&o, table);
     return ok ? EXIT_OK : cli_fail(argv[0], &e);

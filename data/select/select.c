@@ -1,5 +1,6 @@
 /* data/select/select.c - see select.h. */
 #include "data/select/select.h"
+#include "core/cli.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -35,7 +36,7 @@ struct work {
     int64_t source;
     const struct tokenizer *tok;
     const struct decontam *against; /* NULL: nothing is looked for */
-    const struct select_hooks *hooks;
+    filter_equal_fn *equal;
     struct records *records;
     struct statements *statements;
     struct progress progress;
@@ -84,7 +85,7 @@ static enum reason judge(const struct work *w, enum import_set set, json_t *raw,
         return NO_STATEMENT;
     json_t *record = import_record(set, raw, w->s->question, e);
     enum reason reason = BAD_RECORD;
-    if (record && (reason = filter_record(w->s, raw, record, w->hooks->equal)) == TAKEN) {
+    if (record && (reason = filter_record(w->s, raw, record, w->equal)) == TAKEN) {
         if (!chat_document(d, record, w->tok, (enum chat_template)w->m->chat, tokenizer_vocab(w->tok), e)) {
             reason = BAD_RECORD;
         } else if (w->s->unique != UNIQUE_NONE && !filter_key((enum mixture_unique)w->s->unique, raw, record, &f->key)) {
@@ -252,7 +253,7 @@ static bool write_batch(void *context, void *item)
         w->err = b->in.err;
         w->failed = true;
     }
-    if (!w->failed && w->hooks->stop())
+    if (!w->failed && cli_interrupted())
         w->failed = !err_set(&w->err, "interrupted; %s.jsonl.zst was not written", w->s->name);
     progress_update(&w->progress, b->in.tell, NULL);
     return !w->failed;
@@ -411,11 +412,11 @@ bool select_check(const struct mixture *m, int64_t source, struct err *e)
 }
 
 bool select_source(const struct mixture *m, int64_t source, const struct tokenizer *tok, const struct decontam *against,
-                   const struct select_hooks *hooks, json_t **manifest, struct err *e)
+                   filter_equal_fn *equal, json_t **manifest, struct err *e)
 {
     const struct mixture_source *s = (const struct mixture_source *)m->sources.at + source;
     struct work w = {
-        .m = m, .s = s, .source = source, .tok = tok, .against = against, .hooks = hooks, .columns = extra_columns(s), .hash = hash_open()};
+        .m = m, .s = s, .source = source, .tok = tok, .against = against, .equal = equal, .columns = extra_columns(s), .hash = hash_open()};
     json_t *inputs = json_array();
     char *path = xprintf("%s/%s.jsonl.zst", m->output, s->name);
     bool ok = statements_open(&w.statements, m, s, e) && select_both(&w, path, inputs, e);

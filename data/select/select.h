@@ -12,18 +12,14 @@
 extern "C" {
 #endif
 
-/* What the program brings, which stands above this folder. */
-struct select_hooks {
-    bool (*stop)(void); /* asked now and then; true ends the work with an error */
-    filter_equal_fn *equal;
-};
 /* Are the source's files there, with the columns that it needs? */
 bool select_check(const struct mixture *m, int64_t source, struct err *e);
 /* Writes FOLDER/NAME.jsonl.zst, whole or not at all: records of prepare with "id" and "source", and what the source keeps. *manifest: what came
  * in, what went out and why, lengths, digests; the caller json_decref()s. against: copies of its problems are left out and listed in
- * FOLDER/NAME.contaminated.jsonl; NULL: nothing is looked for. */
+ * FOLDER/NAME.contaminated.jsonl; NULL: nothing is looked for. After a signal
+ * (cli_interrupted) it ends with an error. */
 bool select_source(const struct mixture *m, int64_t source, const struct tokenizer *tok, const struct decontam *against,
-                   const struct select_hooks *hooks, json_t **manifest, struct err *e);
+                   filter_equal_fn *equal, json_t **manifest, struct err *e);
 
 #ifdef __cplusplus
 }
