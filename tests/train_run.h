@@ -252,12 +252,6 @@ static inline double run_planned(const char *text, const char *words)
     return at ? strtod(at + strlen(words), NULL) : NAN;
 }
 
-static inline double run_middle(const double v[3])
-{
-    const double low = fmin(v[0], v[1]), high = fmax(v[0], v[1]);
-    return fmax(low, fmin(high, v[2]));
-}
-
 /* Settings "plan" of a run large enough for its plan to mean something: two steps of so many rows of 1024 tokens, two at a time. The caller
  * frees. */
 static inline char *run_plan_settings(int rows)

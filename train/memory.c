@@ -72,39 +72,30 @@ int32_t memory_fit(const struct param_table *t, struct memory_shape s, int64_t b
 /* One product of each kind at the model's sizes, or at sizes from which the library's buffers stop to grow. */
 static void warm_product(const struct memory_shape *s, int64_t rows, int64_t in, int64_t out)
 {
-    enum { ROWS = 2048, IN = 1024, OUT = 4096 };
+    enum { ROWS = 2048, IN = 1024, OUT = 4096, N = 4 };
     enum dtype t = s->model.type;
     rows = rows < ROWS ? rows : ROWS;
     in = in < IN ? in : IN;
     out = out < OUT ? out : OUT;
     mat none = {0}, x = mat_make(NULL, t, rows, in), y = mat_make(NULL, t, rows, out), w = mat_make(NULL, t, out, in), dw = w;
     dw.dtype = s->gradients;
-    x.data = dev_alloc((size_t)(rows * in * dtype_size(t)));
-    y.data = dev_alloc((size_t)(rows * out * dtype_size(t)));
-    w.data = dev_alloc((size_t)(out * in * dtype_size(t)));
-    dw.data = dev_alloc((size_t)(out * in * dtype_size(dw.dtype)));
+    mat *all[N] = {&x, &y, &w, &dw};
+    for (int i = 0; i < N; i++)
+        all[i]->data = dev_alloc((size_t)(all[i]->rows * all[i]->cols) * dtype_size(all[i]->dtype));
     linear_fwd(y, x, w, none);
     linear_bwd_w(dw, y, x);
     linear_bwd_x(x, y, w, 0);
     dev_sync();
-    dev_free(x.data);
-    dev_free(y.data);
-    dev_free(w.data);
-    dev_free(dw.data);
+    for (int i = 0; i < N; i++)
+        dev_free(all[i]->data);
 }
 
-/* The matrix library's code and buffers (on a CPU 7 to 40 MB in the heap) come
- * with its first products, so they are made here. The other sizes that a step brings, and the buffers through which files are read and
- * written, spread the heap by about a sixth of that again (measured with models of 0.4 to 130 million weights). */
+/* The matrix library's code and buffers come with its first products, so they are made here. */
 int64_t memory_library(const struct memory_shape *s)
 {
     const struct model_config *c = &s->model.config;
-    int64_t before = (int64_t)dev_library_bytes(), after;
-    for (int round = 0; round < 2; round++) { /* the second finds the heap as the first left it, as a step does */
-        warm_product(s, s->model.max_tokens, c->hidden, config_proj_dim(c));
-        warm_product(s, s->model.max_tokens, config_inner(c), c->hidden);
-        warm_product(s, s->model.logit_rows, c->hidden, c->vocab);
-    }
-    after = (int64_t)dev_library_bytes();
-    return after + (after - before) / 6;
+    warm_product(s, s->model.max_tokens, c->hidden, config_proj_dim(c));
+    warm_product(s, s->model.max_tokens, config_inner(c), c->hidden);
+    warm_product(s, s->model.logit_rows, c->hidden, c->vocab);
+    return (int64_t)dev_library_bytes();
 }

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 enum { WRITTEN_AT_ONCE = 1 << 21 }; /* values; a multiple of PARAM_ALIGN */
+/* Values a thread sums before it lets go of the file's pages: each thread's count in what the process takes. */
+enum { SUMMED_AT_ONCE = 1 << 18 };
 
 static bool write_at(int fd, const char *path, const void *p, size_t n, int64_t at, struct err *e)
 {
@@ -98,9 +100,9 @@ bool tensor_file_digest(const char *path, char hex[HASH_XXH3_HEX], struct err *e
              err_set(e, "%s: tensor \"%s\" is %s, expected F32: damaged; use another checkpoint", path, t->name, t->dtype);
         if (!ok)
             break;
-#pragma omp parallel for schedule(dynamic) if (t->n > WRITTEN_AT_ONCE) /* sums of integers: the same in any order */
-        for (int64_t i = 0; i < t->n; i += WRITTEN_AT_ONCE) {
-            int64_t values = t->n - i < WRITTEN_AT_ONCE ? t->n - i : WRITTEN_AT_ONCE;
+#pragma omp parallel for schedule(dynamic) if (t->n > SUMMED_AT_ONCE) /* sums of integers: the same in any order */
+        for (int64_t i = 0; i < t->n; i += SUMMED_AT_ONCE) {
+            int64_t values = t->n - i < SUMMED_AT_ONCE ? t->n - i : SUMMED_AT_ONCE;
             struct hash_sum part = {0};
             sum_values(&part, at + 4 * i, t->data + 4 * i, values);
             safetensors_forget(&s, t, i, values);

@@ -45,7 +45,7 @@ void comm_abort(void)
  * dev_library_bytes() sees. */
 int64_t comm_library_bytes(int size)
 {
-    return size == 1 || comm_launched() ? 0 : (int64_t)8 << 20;
+    return size == 1 || comm_launched() ? 0 : (int64_t)10 << 20;
 }
 
 int comm_sharing(int local_ranks)
