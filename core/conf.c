@@ -191,6 +191,14 @@ json_t *conf_to_json(const void *of, const struct conf_field *table)
     return root;
 }
 
+bool conf_write(const char *path, const void *of, const struct conf_field *table, struct err *e)
+{
+    json_t *o = conf_to_json(of, table);
+    bool ok = json_write_path(path, o, e);
+    json_decref(o);
+    return ok;
+}
+
 bool conf_in_range(const struct conf_field *f, double x)
 {
     if (isnan(x))

@@ -62,6 +62,8 @@ bool conf_from_args(void *into, const struct conf_field *table, int argc, char *
 bool conf_check(const void *of, const struct conf_field *table, struct err *e);
 /* The settings as JSON, nested, every value resolved. The caller json_decref()s. */
 json_t *conf_to_json(const void *of, const struct conf_field *table);
+/* Writes that to a file, whole or not at all. */
+bool conf_write(const char *path, const void *of, const struct conf_field *table, struct err *e);
 /* Prints the table: --key TYPE  help (default, range). */
 void conf_help(FILE *to, const struct conf_field *table);
 void conf_free(void *of, const struct conf_field *table);

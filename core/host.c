@@ -36,3 +36,14 @@ void host_memory(size_t *free_bytes, size_t *total_bytes)
     *total_bytes = (size_t)total;
     *free_bytes = (size_t)avail;
 }
+
+size_t host_resident(void)
+{
+    long long pages, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%lld %lld", &pages, &resident) != 2)
+        resident = 0;
+    if (f)
+        fclose(f);
+    return (size_t)(resident * sysconf(_SC_PAGESIZE));
+}

@@ -9,6 +9,9 @@ extern "C" {
 /* Bytes that programs can still take, and bytes in all; inside a container that has a limit (cgroup v2), of that limit. */
 void host_memory(size_t *free_bytes, size_t *total_bytes);
 
+/* Bytes that this process holds; 0 where /proc does not tell. */
+size_t host_resident(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,6 +2,7 @@
  * fast reading and writing, prompts read together against one by one. On the CPU with one thread, in CPU time: shared machines do not blur it.
  */
 #include "core/cli.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "core/rng.h"
 #include "infer/engine.h"
@@ -9,7 +10,6 @@
 #include "tests/model_files.h"
 #include <omp.h>
 #include <time.h>
-#include <unistd.h> /* sysconf */
 
 struct settings {
     char *model, *json;
@@ -41,15 +41,6 @@ static double now(void)
     }
     must(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int64_t resident(void)
-{
-    long long pages = 0, mine = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    must(f && fscanf(f, "%lld %lld", &pages, &mine) == 2);
-    fclose(f);
-    return mine * sysconf(_SC_PAGESIZE);
 }
 
 static struct model_config config;
@@ -90,7 +81,7 @@ static json_t *long_generation(int64_t tokens)
         double start = now();
         for (; done < end; done++) {
             if (done == tokens / 100) {
-                memory = resident();
+                memory = (int64_t)host_resident();
                 allocations = dev_alloc_count();
             }
             must(engine_step(g) < 0);
@@ -99,7 +90,7 @@ static json_t *long_generation(int64_t tokens)
         least = fmin(least, part[p]);
         most = fmax(most, part[p]);
     }
-    memory = resident() - memory;
+    memory = (int64_t)host_resident() - memory;
     allocations = dev_alloc_count() - allocations;
     printf("%lld tokens: %.2f us a token in the first tenth, %.2f in the last (all ten: %.2f to %.2f); memory grew by %lld bytes, "
            "%lld allocations\n",

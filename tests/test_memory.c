@@ -1,4 +1,5 @@
 /* tests/test_memory.c - memory that the engine plans is what the process takes: a limit is kept and used, and nothing grows while it runs. */
+#include "core/host.h"
 #include "core/rng.h"
 #include "infer/engine.h"
 #include "model/state.h"
@@ -119,15 +120,6 @@ static void next_slot(void)
     free(path);
 }
 
-static int64_t resident(void)
-{
-    long long pages = 0, mine = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    must(f && fscanf(f, "%lld %lld", &pages, &mine) == 2);
-    fclose(f);
-    return mine * sysconf(_SC_PAGESIZE);
-}
-
 /* What the caller takes once is planned, and prompts that are read together are given up before a model is said not to fit. */
 static void beside(void)
 {
@@ -189,7 +181,8 @@ static void nothing_grows(void)
             guest = engine_fork(g, 0, (uint64_t)step);
         }
         if (step == SETTLED) {
-            memory = resident();
+            memory = (int64_t)host_resident();
+            must(memory > 0);
             allocations = dev_alloc_count();
             heap = (int64_t)mallinfo2().uordblks;
         }
@@ -199,7 +192,7 @@ static void nothing_grows(void)
     check_int(dev_alloc_count(), allocations);
     check_int(mallinfo2().uordblks, heap);
     if (!sanitized)
-        check_int(resident(), memory);
+        check_int((int64_t)host_resident(), memory);
     engine_close(g);
     free(path);
 }

@@ -132,8 +132,8 @@ static void test_same_bits(void)
     free(config);
 }
 
-/* The plan for several ranks, made without them, is what the largest of three takes, within 2%; what ranks own gets
- * smaller as they become more. */
+/* The plan for several ranks, made without them, is what the largest of three takes, within 2%; what ranks own gets smaller as they become
+ * more. */
 static void test_plan(void)
 {
     if (!can_run())

@@ -339,9 +339,7 @@ static bool start(struct trainer *t, enum resume resume, struct err *e)
 static bool write_config(const struct settings *s, struct err *e)
 {
     char *path = xprintf("%s/config.json", s->run_dir);
-    json_t *o = conf_to_json(s, settings_table);
-    bool ok = json_write_path(path, o, e);
-    json_decref(o);
+    bool ok = conf_write(path, s, settings_table, e);
     free(path);
     return ok;
 }

@@ -155,9 +155,7 @@ static void add_mean_reward(json_t *report, const json_t *records)
 static bool write_settings(const struct promptcot *p, struct err *e)
 {
     char *path = xprintf("%s/settings.json", p->work);
-    json_t *v = conf_to_json(p, promptcot_table);
-    bool ok = json_write_path(path, v, e);
-    json_decref(v);
+    bool ok = conf_write(path, p, promptcot_table, e);
     free(path);
     return ok;
 }

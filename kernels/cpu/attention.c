@@ -41,21 +41,12 @@ void attention_rows(struct attention *a, struct kv_rows rows, int32_t first)
     a->rows = rows;
 }
 
-static inline float dot(const float *x, const float *y, int32_t n)
-{
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int32_t i = 0; i < n; i++)
-        sum += x[i] * y[i];
-    return sum;
-}
-
 /* o, *most, *sum: of the keys so far; n more, at most KEYS. */
 static void add_keys(float *o, float *most, float *sum, const float *q, const float *k, const float *v, int32_t n, int32_t dim, float scale)
 {
     float w[KEYS], top = *most, part = 0;
     for (int32_t j = 0; j < n; j++) {
-        w[j] = scale * dot(q, k + (int64_t)j * dim, dim);
+        w[j] = scale * vdot(q, k + (int64_t)j * dim, dim);
         top = w[j] > top ? w[j] : top;
     }
 #pragma omp simd

@@ -99,21 +99,10 @@ size_t dev_host_memory(bool *same)
     return free_bytes;
 }
 
-static size_t resident_bytes(void)
-{
-    long long pages = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (f && fscanf(f, "%lld %lld", &pages, &resident) != 2)
-        resident = 0;
-    if (f)
-        fclose(f);
-    return (size_t)(resident * sysconf(_SC_PAGESIZE));
-}
-
 /* What the process holds so far is the program and its libraries: callers ask before they take their arena. */
 size_t dev_library_bytes(void)
 {
-    return resident_bytes() + passing_bytes;
+    return host_resident() + passing_bytes;
 }
 
 size_t dev_used_bytes(void)
@@ -152,10 +141,12 @@ void *dev_alloc(size_t bytes)
 }
 void dev_free(void *p)
 {
-    size_t peak = dev_used_bytes(), now = resident_bytes();
-    /* What grew the peak since was computed; some of it may be gone. */
-    if (peak > atomic_exchange(&peak_bytes, peak) && peak > now + atomic_load(&passing_bytes))
-        atomic_store(&passing_bytes, peak - now);
+    size_t peak = dev_used_bytes();
+    if (peak > atomic_exchange(&peak_bytes, peak)) { /* by what was computed since; some of it may be gone */
+        size_t now = host_resident();
+        if (peak > now + atomic_load(&passing_bytes))
+            atomic_store(&passing_bytes, peak - now);
+    }
     free(p);
 }
 int64_t dev_alloc_count(void)

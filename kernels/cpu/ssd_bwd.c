@@ -16,14 +16,6 @@
 #include <math.h>
 #include <string.h>
 
-static inline float dot(const float *a, const float *b, int64_t n)
-{
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
 /* y += a x */
 static inline void add_scaled(float *y, float a, const float *x, int64_t n)
 {
@@ -139,10 +131,10 @@ static void through(struct grad_work *w, const float *S, const float *dS, int64_
 {
     ssd_mm(q, N, P, w->dy, P, 1, S, N, 0.0f, w->part, N);
     for (int64_t i = 0; i < q; i++) {
-        w->from_in[i] = w->decay.in[i] * dot(w->C + i * N, w->part + i * N, N);
+        w->from_in[i] = w->decay.in[i] * vdot(w->C + i * N, w->part + i * N, N);
         add_scaled(w->dC + i * N, w->decay.in[i], w->part + i * N, N);
     }
-    float sum = leaves ? w->decay.last * dot(S, dS, P * N) : 0.0f;
+    float sum = leaves ? w->decay.last * vdot(S, dS, P * N) : 0.0f;
     for (int64_t i = q - 1; i >= 0; i--) {
         sum += w->from_in[i];
         w->dl[i] += sum;
@@ -155,7 +147,7 @@ static void through(struct grad_work *w, const float *S, const float *dS, int64_
     sum = 0.0f;
     for (int64_t i = 0; i < q; i++) {
         w->dl[i] += sum;
-        sum += w->decay.out[i] * dot(w->u + i * P, w->du_out + i * P, P);
+        sum += w->decay.out[i] * vdot(w->u + i * P, w->du_out + i * P, P);
         add_scaled(w->du + i * P, w->decay.out[i], w->du_out + i * P, P);
         add_scaled(w->dB + i * N, w->decay.out[i], w->part + i * N, N);
     }
@@ -200,12 +192,12 @@ static void gradients(struct ssd_grad to, float *partial, mat dy, const float *S
 #pragma omp simd
             for (int64_t p = 0; p < P; p++)
                 dx[p] = step * du[p] + skip * dyi[p];
-            float d_step = dot(du, x, P) - A * w->dl[i];
+            float d_step = vdot(du, x, P) - A * w->dl[i];
             float d_in = d_step * vsigmoidf(cpu_row(in.dt, at.row + i)[h] + in.dt_bias[h]);
             cpu_row(to.ddt, at.row + i)[h] = d_in;
             d_bias += d_in;
             d_A_log -= A * step * w->dl[i];
-            d_D += dot(dyi, x, P);
+            d_D += vdot(dyi, x, P);
         }
         partial[h * 3] = d_bias;
         partial[h * 3 + 1] = d_A_log;

@@ -1,4 +1,4 @@
-/* kernels/cpu/vmath.h - exp, sigmoid, SiLU and softplus of floats for loops that the compiler turns into vectors.
+/* kernels/cpu/vmath.h - exp, sigmoid, SiLU and softplus of floats for loops that the compiler turns into vectors; a sum of products.
  *
  * libm's functions are calls, which a `#pragma omp simd` loop cannot vectorise without -ffast-math; these are straight-line arithmetic
  * with no branch. Errors against the exact value (tests/test_vmath.c): vexpf 1.1 ulp, vlog1pf 1.5, vsoftplusf, vsigmoidf and vsiluf 2.5.
@@ -75,5 +75,15 @@ VMATH_FN float vsoftplusf(float x)
 {
     float a = x < 0.0f ? x : -x;
     return (x > 0.0f ? x : 0.0f) + vlog1pf(vexpf(a));
+}
+
+/* The sum of a[i] b[i], in an order of the compiler's. */
+VMATH_FN float vdot(const float *a, const float *b, int64_t n)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
 }
 #endif
